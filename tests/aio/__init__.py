@@ -1,0 +1,1 @@
+"""The specification of `wsgibg._aio`: coroutines for threads that have no event loop."""

@@ -1,0 +1,66 @@
+"""Whether a call that is to be made later can succeed at all."""
+
+from __future__ import annotations
+
+import inspect
+from functools import partial
+from types import FunctionType
+from typing import Any
+
+from wsgibg._options import name_of
+from wsgibg.exceptions import TaskRefused
+
+__all__ = ["ODD", "binds", "check_call"]
+
+_GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
+_VARIADIC = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
+ODD = _GENERATOR | _VARIADIC
+
+
+def binds(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
+    """Whether a plain function surely takes this call; no means: ask `inspect`."""
+    if type(func) is not FunctionType:
+        return False
+    code = func.__code__
+    if code.co_flags & ODD or code.co_kwonlyargcount or code.co_posonlyargcount:
+        return False
+    given, count = len(args), code.co_argcount
+    if given > count:
+        return False
+    names = code.co_varnames[given:count]
+    for name in kwargs:
+        if name not in names:
+            return False
+    # Of the rest, those without a default must be there.
+    needed = count - len(func.__defaults__ or ()) - given
+    return needed <= 0 or all(name in kwargs for name in names[:needed])
+
+
+def check_call(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
+    """Refuse, where the mistake is made, a call that cannot succeed when its turn comes."""
+    if not callable(func):
+        hint = ""
+        if inspect.iscoroutine(func):
+            func.close()
+            hint = " It is a coroutine: pass the function and its arguments, do not call it."
+        msg = f"add_task() was given {func!r}, which cannot be called.{hint}"
+        raise TaskRefused(msg)
+    bare = func
+    while isinstance(bare, partial):
+        bare = bare.func
+    if inspect.isgeneratorfunction(bare) or inspect.isasyncgenfunction(bare):
+        msg = (
+            f"{name_of(func)}() is a generator function: calling it runs nothing."
+            " Pass a function that iterates over it."
+        )
+        raise TaskRefused(msg)
+    try:
+        # A wrapper is bound by its own parameters: they are what the call will meet.
+        signature = inspect.signature(func, follow_wrapped=False)
+    except ValueError:
+        return  # a builtin without a signature: only the call itself can tell
+    try:
+        signature.bind(*args, **kwargs)
+    except TypeError as error:
+        msg = f"{name_of(func)}{signature} does not take these arguments: {error}."
+        raise TaskRefused(msg) from None

@@ -1,0 +1,147 @@
+"""The response iterable of a request that has something left to do when it is sent."""
+
+from __future__ import annotations
+
+import _thread
+from contextvars import Context
+from operator import length_hint
+from typing import Any, Protocol, Self
+
+from werkzeug.wsgi import ClosingIterator
+
+from wsgibg._aio import run
+
+__all__ = ["Ending", "StreamEnding", "rescue"]
+
+
+class Endable(Protocol):
+    """What is to be ended when the response is over."""
+
+    def end(self, *, delivered: bool) -> None:
+        """End the request; nothing but a signal's exception may come out."""
+
+    def stream_failed(self, error: BaseException, context: Context) -> None:
+        """The body broke: end what hangs on it before the server is told."""
+
+    def rescued(self) -> None:
+        """End a request whose response was thrown away without ``close()``."""
+
+
+def rescue(scope: Endable) -> None:
+    """End a request from a thread of its own; called where a response is collected.
+
+    Nothing may run in ``__del__`` itself: it can fire under anybody's lock, and
+    ``threading.Thread.start`` takes some.
+    """
+    try:
+        _thread.start_new_thread(scope.rescued, ())
+    except RuntimeError:  # the interpreter is shutting down and starts no thread any more
+        scope.rescued()
+
+
+class Ending(ClosingIterator):
+    """One chunk (or none), and the end of its request as the one callback of ``close()``.
+
+    It is Werkzeug's `ClosingIterator`, never a list: granian does not close those.
+    """
+
+    def __init__(self, chunks: tuple[bytes, ...], scope: Endable) -> None:
+        # No super().__init__: two lists and a partial would be made for nothing.
+        self._iterator = iter(chunks)
+        self._scope: Endable | None = scope
+
+    def __iter__(self) -> Any:
+        return self._iterator
+
+    def __next__(self) -> bytes:
+        return next(self._iterator)
+
+    def close(self) -> None:
+        """End the request, once."""
+        scope, self._scope = self._scope, None
+        if scope is not None:
+            # A tuple's iterator tells how much of it is left.
+            scope.end(delivered=length_hint(self._iterator) == 0)
+
+    def __del__(self) -> None:
+        if self._scope is not None:
+            rescue(self._scope)
+
+
+class StreamEnding(ClosingIterator):
+    """A body that is made while it is sent, step by step in the request's context.
+
+    Args:
+        body: a sync or async iterable of bytes, or of text.
+        scope: the request.
+        context: its context.
+        length: the promised ``Content-Length``, if there is one.
+    """
+
+    def __init__(self, body: Any, scope: Endable, context: Context, length: int | None) -> None:
+        self._body = body
+        self._scope: Endable | None = scope
+        self._context: Context | None = context
+        self._left = length
+        self._exhausted = False
+        self._asynchronous = hasattr(body, "__aiter__")
+        self._iterator: Any = None
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> bytes:
+        context = self._context
+        if context is None or self._exhausted:
+            raise StopIteration
+        try:
+            chunk = self._step(context)
+        except (StopIteration, StopAsyncIteration):
+            self._exhausted = True
+            raise StopIteration from None
+        except BaseException as error:
+            scope = self._scope
+            if scope is not None:
+                self._close_body()
+                scope.stream_failed(error, context)
+            raise
+        if self._left is not None:
+            self._left -= len(chunk)
+        return chunk
+
+    def _step(self, context: Context) -> bytes:
+        if self._asynchronous:
+            if self._iterator is None:
+                self._iterator = self._body.__aiter__()
+            chunk = run(self._iterator.__anext__(), context)
+        else:
+            if self._iterator is None:
+                self._iterator = context.run(iter, self._body)
+            chunk = context.run(next, self._iterator)
+        return chunk.encode() if isinstance(chunk, str) else bytes(chunk)
+
+    def close(self) -> None:
+        """Close the body, then end the request, once."""
+        scope, self._scope = self._scope, None
+        if scope is None:
+            return
+        try:
+            self._close_body()
+        finally:
+            self._context = self._body = self._iterator = None
+            scope.end(delivered=self._exhausted or self._left == 0)
+
+    def _close_body(self) -> None:
+        body, self._body = self._body, None
+        context = self._context
+        if body is None or context is None:
+            return
+        if self._asynchronous:
+            if hasattr(body, "aclose"):
+                run(body.aclose(), context)
+        elif hasattr(body, "close"):
+            context.run(body.close)
+
+    def __del__(self) -> None:
+        if self._scope is not None:
+            rescue(self._scope)

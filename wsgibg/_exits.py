@@ -1,0 +1,81 @@
+"""The second halves of ``yield`` dependencies, run last in, first out."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Generator
+from types import GeneratorType
+from typing import Any
+
+from wsgibg._aio import hop, lend
+from wsgibg.exceptions import FastAPIError
+
+__all__ = ["Exit", "leave"]
+
+#: A generator that stands at its ``yield``, and what it yielded.
+Exit = tuple[Any, Any]
+
+
+async def leave(
+    exits: list[Exit], error: BaseException | None, *, lent: bool
+) -> BaseException | None:
+    """Run every exit; each sees the error that the one before left behind.
+
+    Args:
+        exits: the generators that were entered, in order; the list is emptied.
+        error: what the request failed with, thrown into each; nothing if it succeeded.
+        lent: whether async exits are stepped on the lent loop instead of by a hop.
+
+    Returns:
+        The error that is left: the given one, one that an exit raised instead, or nothing if
+        there was none, or if an exit swallowed it.
+    """
+    while exits:
+        generator = exits.pop()[0]
+        try:
+            if type(generator) is GeneratorType or hasattr(generator, "send"):
+                error = _leave_sync(generator, error)
+            else:
+                error = await _leave_async(generator, error, lent=lent)
+        except BaseException as other:  # noqa: BLE001 (the caller decides what becomes of it)
+            error = other
+    return error
+
+
+def _leave_sync(
+    generator: Generator[Any, None, None], error: BaseException | None
+) -> BaseException | None:
+    try:
+        if error is None:
+            next(generator)
+        else:
+            generator.throw(error)
+    except StopIteration as stop:
+        # A StopIteration thrown in comes out again as itself: it was not swallowed.
+        return error if stop is error else None
+    except RuntimeError as other:
+        # PEP 479: a StopIteration thrown in comes out as the cause of a RuntimeError.
+        return error if error is not None and other.__cause__ is error else other
+    generator.close()
+    return _second_yield(generator)
+
+
+async def _leave_async(
+    generator: AsyncGenerator[Any, None], error: BaseException | None, *, lent: bool
+) -> BaseException | None:
+    step = generator.__anext__() if error is None else generator.athrow(error)
+    try:
+        if lent:
+            lend(step)
+        else:
+            await hop(step)
+    except StopAsyncIteration as stop:
+        return error if stop is error else None
+    except RuntimeError as other:
+        return error if error is not None and other.__cause__ is error else other
+    await hop(generator.aclose())
+    return _second_yield(generator)
+
+
+def _second_yield(generator: Any) -> FastAPIError:
+    name = getattr(generator, "__qualname__", repr(generator))
+    return FastAPIError(f"The dependency {name}() yielded twice. It must yield exactly once.")

@@ -1,0 +1,176 @@
+"""What becomes of a handler's return value: its model, its bytes, its status line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Literal
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import ValidationError
+from werkzeug.wrappers import Response as WerkzeugResponse
+
+from wsgibg._annotations import is_class
+from wsgibg._fields import adapter_of, relocated
+from wsgibg._scope import RequestScope, StartResponse
+from wsgibg.encoders import dump_json, jsonable_encoder
+from wsgibg.exception_handlers import body_allowed
+from wsgibg.exceptions import ResponseValidationError
+from wsgibg.responses import HTMLResponse, PlainTextResponse, Response
+
+__all__ = ["RESPONSES", "ModelOptions", "Returns", "status_line"]
+
+#: What a handler may return instead of data.
+RESPONSES = (Response, WerkzeugResponse)
+
+#: Content-Length headers, made once.  PERF: 0.03 µs instead of 0.15.
+LENGTHS = tuple(("Content-Length", str(size)) for size in range(4096))
+
+_TEXT: dict[type[Response], str] = {
+    PlainTextResponse: "text/plain; charset=utf-8",
+    HTMLResponse: "text/html; charset=utf-8",
+}
+
+
+def status_line(code: int) -> str:
+    """``"200 OK"``, as `start_response` wants it."""
+    known = code in HTTPStatus._value2member_map_
+    return f"{code} {HTTPStatus(code).phrase if known else 'Unknown'}"
+
+
+def length_header(size: int) -> tuple[str, str]:
+    """The Content-Length header of a body."""
+    return LENGTHS[size] if size < len(LENGTHS) else ("Content-Length", str(size))
+
+
+@dataclass(frozen=True, slots=True)
+class ModelOptions:
+    """Which parts of a response model are sent; FastAPI's ``response_model_…`` options."""
+
+    include: Any = None
+    exclude: Any = None
+    by_alias: bool = True
+    exclude_unset: bool = False
+    exclude_defaults: bool = False
+    exclude_none: bool = False
+
+    def given(self) -> dict[str, Any]:
+        """The options that differ from pydantic's own defaults."""
+        every = {
+            "include": self.include,
+            "exclude": self.exclude,
+            "exclude_unset": self.exclude_unset,
+            "exclude_defaults": self.exclude_defaults,
+            "exclude_none": self.exclude_none,
+        }
+        return {"by_alias": self.by_alias, **{k: v for k, v in every.items() if v}}
+
+
+class Returns:
+    """How the data that a handler returns become a response.
+
+    Args:
+        model: the response model; ``None`` for any data.
+        options: which parts of it are sent.
+        status_code: the status, where neither the handler nor the class says another.
+        response_class: what makes the body; ``None`` for JSON by the fast way.
+        place: the handler's place, for messages.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        options: ModelOptions,
+        status_code: int | None,
+        response_class: type[Response] | None,
+        place: str,
+    ) -> None:
+        self.model = model
+        self.options = options
+        self.status_code = status_code
+        self.response_class = response_class
+        self.place = place
+        self.adapter: TypeAdapter[Any] | None = None
+        if model is not None:
+            self.adapter = adapter_of(model, f"{place}, its return annotation or response_model")
+        self.status = status_line(status_code or 200)
+        self.bodiless = not body_allowed(status_code or 200)
+        self.kind = self._kind()
+        self.content_type = ("Content-Type", _TEXT.get(response_class, "application/json"))  # type: ignore[arg-type]
+        self.dump: Callable[[Any], bytes] = self._dumper()
+
+    def _kind(self) -> Literal["json", "text", "object"]:
+        if self.response_class is None:
+            return "json"
+        plain_text = self.response_class in _TEXT and self.model in (None, str)
+        return "text" if plain_text else "object"
+
+    def _dumper(self) -> Callable[[Any], bytes]:
+        """Data to JSON, with everything that can be known beforehand known."""
+        if self.adapter is None:
+            return dump_json
+        validate = self.adapter.validator.validate_python
+        to_json = self.adapter.serializer.to_json
+        given = self.options.given()
+        model = self.model
+        # A model's own instance is not validated again by pydantic either, unless it says so.
+        trusted = (
+            model
+            if is_class(model, BaseModel)
+            and model.model_config.get("revalidate_instances", "never") == "never"
+            else None
+        )
+
+        def dump(value: Any) -> bytes:
+            if type(value) is not trusted:
+                try:
+                    value = validate(value, from_attributes=True)
+                except ValidationError as error:
+                    raise self._refused(error, value) from None
+            return to_json(value, **given)
+
+        return dump
+
+    def _refused(self, error: ValidationError, value: Any) -> ResponseValidationError:
+        return ResponseValidationError(relocated(error, ("response",)), body=value)
+
+    def content(self, value: Any) -> Any:
+        """Data as a response class other than the default takes them."""
+        if self.adapter is None:
+            return jsonable_encoder(value)
+        try:
+            value = self.adapter.validate_python(value, from_attributes=True)
+        except ValidationError as error:
+            raise self._refused(error, value) from None
+        return self.adapter.dump_python(value, mode="json", **self.options.given())
+
+    def send(self, scope: RequestScope, start_response: StartResponse, value: Any) -> Any:
+        """Start the response for a handler's result, whatever it is; the general way."""
+        if isinstance(value, RESPONSES):
+            return scope.respond(start_response, value)
+        given = scope.response
+        code = (given.status_code if given is not None else None) or self.status_code
+        if self.response_class is None:
+            response = Response(
+                self.dump(value), status_code=code or 200, media_type="application/json"
+            )
+        else:
+            # A class may have a status of its own (a redirect's is 307).
+            status: dict[str, Any] = {"status_code": code} if code else {}
+            response = self.response_class(self.content(value), **status)
+        if given is not None:
+            for field in given.headers.items_raw():
+                response.headers.append(*field)
+            if given.background is not None:
+                scope.collector().adopt(given.background)
+        if not body_allowed(response.status_code):
+            response.body = b""
+        return scope.respond(start_response, response)
+
+
+def response_model_of(annotation: Any) -> Any:
+    """The model that a return annotation stands for; ``None`` where it names a response."""
+    if annotation is None or is_class(annotation, RESPONSES):
+        return None
+    return annotation

@@ -1,0 +1,76 @@
+"""The task that is running here, seen from inside: `current_task`."""
+
+from __future__ import annotations
+
+import inspect
+import threading
+from contextvars import ContextVar
+from typing import Any
+
+__all__ = ["Injected", "TaskContext", "current_task", "here", "task_var"]
+
+#: Default of a task parameter that is resolved when the task runs, so that the call may leave
+#: it out: ``def send(to: str, mailer: Annotated[Mailer, Depends(get_mailer)] = Injected)``.
+Injected: Any = inspect.Parameter.empty
+
+
+class TaskContext:
+    """What a running task may know of itself.
+
+    Attributes:
+        id: the random name of this call, as in ``BackgroundTask.id``.
+        attempt: 1 in the first run.
+    """
+
+    __slots__ = ("_task", "attempt")
+
+    def __init__(self, task: Any, attempt: int = 1) -> None:
+        self._task = task
+        self.attempt = attempt
+
+    @property
+    def id(self) -> str:
+        """The task's id."""
+        identifier: str = self._task.id
+        return identifier
+
+    def __repr__(self) -> str:
+        return f"<TaskContext {self._task!r} attempt={self.attempt}>"
+
+
+class _Here(threading.local):
+    """The batch that this thread is at; its ``running`` is the task that runs."""
+
+    batch: Any = None
+
+
+here = _Here()
+
+#: The async task that this context belongs to.
+task_var: ContextVar[Any] = ContextVar("wsgibg.task", default=None)
+
+
+def current_task() -> TaskContext:
+    """The task that is running here.
+
+    Returns:
+        Its id and the number of the attempt.
+
+    Raises:
+        RuntimeError: no background task is running in this thread and context.
+
+    Example:
+        >>> from wsgibg import current_task
+        >>> current_task()
+        Traceback (most recent call last):
+        ...
+        RuntimeError: current_task() was called outside a background task.
+    """
+    task = task_var.get()
+    if task is not None:
+        return TaskContext(task)
+    batch = here.batch
+    if batch is None or batch.running is None:
+        msg = "current_task() was called outside a background task."
+        raise RuntimeError(msg)
+    return TaskContext(batch.running)

@@ -1,0 +1,358 @@
+"""The application: a WSGI callable made of routes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from threading import RLock
+from typing import Any, TypeVar, Unpack, cast
+from urllib.parse import quote
+
+from wsgibg._compile import Compiled
+from wsgibg._match import NO_MATCH, RouteTable
+from wsgibg._route_options import RouterOptions
+from wsgibg.background import BackgroundTask
+from wsgibg.datastructures import State
+from wsgibg.exception_handlers import ExceptionHandlers
+from wsgibg.exceptions import HTTPException, RegistrationError
+from wsgibg.executors import Executor
+from wsgibg.executors.inline import InlineExecutor
+from wsgibg.manager import AfterTaskError, TaskHook, TaskManager
+from wsgibg.params import Scope
+from wsgibg.responses import RedirectResponse, Response
+from wsgibg.routing import APIRoute, APIRouter, Mount
+
+__all__ = ["App", "AppOptions"]
+
+F = TypeVar("F", bound=Callable[..., Any])
+Entry = Callable[[dict[str, Any], Callable[..., Any], tuple[Any, ...]], Any]
+
+
+class AppOptions(RouterOptions, total=False):
+    """The options of an `App`: FastAPI's, and those of the background tasks.
+
+    ``title`` and the others that FastAPI has for its OpenAPI document are kept for it.
+    ``debug``: send tracebacks to the client. ``root_path``: the path a proxy strips.
+    ``exception_handlers``: handlers by class or status. ``executor``: where background tasks
+    run, by default in the response's ``close()``. ``executors``: further ones, by name.
+    ``tasks``: a `TaskManager` instead of these. ``dependency_scope``: when ``yield``
+    dependencies are left that do not say it; ``"tasks"`` is FastAPI's order.
+    ``after_task_error``: ``"continue"`` or ``"stop"`` when a task fails. ``async_inline``:
+    whether async code that cannot suspend runs in the server's thread.
+    ``max_content_length``: the largest request body, in bytes; a larger one is answered 413.
+    """
+
+    debug: bool
+    title: str
+    summary: str | None
+    description: str
+    version: str
+    openapi_url: str | None
+    openapi_tags: list[dict[str, Any]] | None
+    docs_url: str | None
+    redoc_url: str | None
+    swagger_ui_oauth2_redirect_url: str | None
+    swagger_ui_init_oauth: dict[str, Any] | None
+    swagger_ui_parameters: dict[str, Any] | None
+    openapi_external_docs: dict[str, Any] | None
+    separate_input_output_schemas: bool
+    terms_of_service: str | None
+    contact: dict[str, Any] | None
+    license_info: dict[str, Any] | None
+    servers: list[dict[str, Any]] | None
+    root_path_in_servers: bool
+    webhooks: APIRouter | None
+    root_path: str
+    exception_handlers: Mapping[int | type[Exception], Callable[..., Any]] | None
+    executor: Executor | None
+    executors: Mapping[str, Executor] | None
+    tasks: TaskManager | None
+    dependency_scope: Scope
+    after_task_error: AfterTaskError
+    async_inline: bool
+    max_content_length: int | None
+
+
+#: What a port from FastAPI may still pass, and what to do instead for now.
+_LATER = {
+    "lifespan": "open resources on first use, or when the module is imported",
+    "on_startup": "open resources on first use, or when the module is imported",
+    "on_shutdown": "close resources in your server's exit hook",
+    "middleware": "wrap the app in WSGI middleware",
+}
+
+
+class Overrides(dict[Any, Any]):
+    """``app.dependency_overrides``: a dictionary that has routes compiled anew when it changes."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self._changed = changed
+
+    def __setitem__(self, key: Any, value: Any) -> None:
+        super().__setitem__(key, value)
+        self._changed()
+
+    def __delitem__(self, key: Any) -> None:
+        super().__delitem__(key)
+        self._changed()
+
+    def clear(self) -> None:
+        """Forget every override."""
+        super().clear()
+        self._changed()
+
+    def pop(self, key: Any, *default: Any) -> Any:
+        """Forget one override and return it."""
+        found = super().pop(key, *default)
+        self._changed()
+        return found
+
+    def update(self, *args: Any, **kwargs: Any) -> None:
+        """Add overrides."""
+        super().update(*args, **kwargs)
+        self._changed()
+
+
+class App(APIRouter):
+    """A WSGI application with typed handlers, dependencies and background tasks.
+
+    Args:
+        options: see `AppOptions`.
+
+    Example:
+        >>> from wsgibg import App, BackgroundTasks
+        >>> app = App()
+        >>> @app.post("/notify/{email}")
+        ... def notify(email: str, background_tasks: BackgroundTasks) -> dict[str, str]:
+        ...     background_tasks.add_task(print, "mail to", email)
+        ...     return {"message": "accepted"}
+    """
+
+    def __init__(self, **options: Unpack[AppOptions]) -> None:
+        for name in options:
+            if name not in AppOptions.__optional_keys__:
+                hint = f" It is not there yet: {_LATER[name]}." if name in _LATER else ""
+                msg = f"App() has no option {name!r}.{hint}"
+                raise TypeError(msg)
+        own = {
+            key: value for key, value in options.items() if key in RouterOptions.__optional_keys__
+        }
+        super().__init__(**cast(RouterOptions, own))
+        self.debug = options.get("debug", False)
+        self.title = options.get("title", "wsgibg")
+        self.root_path = options.get("root_path", "").rstrip("/")
+        self.state = State()
+        self.handlers = ExceptionHandlers(options.get("exception_handlers"))
+        self.tasks = options.get("tasks") or TaskManager(
+            options.get("executor") or InlineExecutor(),
+            executors=options.get("executors"),
+            after_task_error=options.get("after_task_error", "continue"),
+        )
+        self.dependency_scope: Scope = options.get("dependency_scope", "request")
+        if self.dependency_scope not in ("function", "request", "tasks"):
+            msg = f'dependency_scope={self.dependency_scope!r}: use "request" or "tasks".'
+            raise ValueError(msg)
+        self.async_inline = options.get("async_inline", True)
+        self.max_content_length = options.get("max_content_length")
+        self._overrides = Overrides(self._forget_plans)
+        self._building = RLock()
+        self._served: tuple[APIRoute | Mount, ...] = ()
+        self._classes: tuple[type[Response] | None, ...] = ()
+        self._entries: list[Entry] = []
+        self._find: Callable[[str, str], tuple[int, tuple[Any, ...]]] = self._first_find
+
+    # -------------------------------------------------------------- declaring
+    @property
+    def router(self) -> APIRouter:
+        """The app itself: it is the router of its routes."""
+        return self
+
+    @property
+    def dependency_overrides(self) -> dict[Any, Any]:
+        """Replacements of dependencies, for tests: ``app.dependency_overrides[get_db] = fake``."""
+        return self._overrides
+
+    @dependency_overrides.setter
+    def dependency_overrides(self, overrides: Mapping[Any, Any]) -> None:
+        self._overrides.clear()
+        self._overrides.update(overrides)
+
+    def exception_handler(self, key: int | type[Exception]) -> Callable[[F], F]:
+        """Have the decorated function answer exceptions of a class, or of an HTTP status.
+
+        Args:
+            key: an exception class, or a status code. `Exception` and 500 answer what nobody
+                else does; the error is logged all the same.
+        """
+
+        def decorate(handler: F) -> F:
+            self.add_exception_handler(key, handler)
+            return handler
+
+        return decorate
+
+    def add_exception_handler(
+        self, key: int | type[Exception], handler: Callable[..., Any]
+    ) -> None:
+        """Have a function answer exceptions of a class, or of an HTTP status."""
+        self._open()
+        self.handlers.add(key, handler)
+
+    def on_task(self, hook: TaskHook) -> TaskHook:
+        """Have a function called with each `TaskEvent`; see `TaskManager.on_task`."""
+        return self.tasks.on_task(hook)
+
+    def drain(self, timeout: float = 25.0) -> list[BackgroundTask]:
+        """Wait for the tasks that were handed to executors; see `TaskManager.drain`."""
+        return self.tasks.drain(timeout)
+
+    def _open(self) -> None:
+        if self._served:
+            msg = (
+                "The app has served its first request, so a route or handler that is added now"
+                " would not be there for all. Declare everything before the app is served."
+            )
+            raise RegistrationError(msg)
+
+    def _check(self, route: APIRoute) -> None:
+        route.plan(default_scope=self.dependency_scope)
+        route.returns()
+
+    # -------------------------------------------------------------- serving
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        """Answer a request (PEP 3333)."""
+        path: str = environ["PATH_INFO"]
+        if not path.isascii():
+            # PEP 3333 hands UTF-8 on as Latin-1; broken UTF-8 becomes U+FFFD, as in FastAPI.
+            path = path.encode("latin-1", "replace").decode("utf-8", "replace")
+        position, values = self._find(path, environ["REQUEST_METHOD"])
+        if position >= 0:
+            return self._entries[position](environ, start_response, values)
+        return self._unmatched(environ, start_response, path, position)
+
+    def _unmatched(
+        self, environ: dict[str, Any], start_response: Callable[..., Any], path: str, position: int
+    ) -> Any:
+        """Answer a request that no route takes: 405, a redirect to the other slash, or 404."""
+        if position != NO_MATCH[0]:
+            route = self._served[~position]
+            methods = route.methods if isinstance(route, APIRoute) else ()
+            error = HTTPException(405, headers={"Allow": ", ".join(sorted(methods))})
+            return self._refuse(environ, start_response, error)
+        if self.redirect_slashes and path not in ("", "/"):
+            other = path.rstrip("/") if path.endswith("/") else path + "/"
+            if self._find(other, environ["REQUEST_METHOD"]) is not NO_MATCH:
+                return self._redirect(environ, start_response, other)
+        return self._refuse(environ, start_response, HTTPException(404))
+
+    def _refuse(
+        self, environ: dict[str, Any], start_response: Callable[..., Any], error: HTTPException
+    ) -> Any:
+        def handler() -> None:
+            raise error
+
+        return self._compiled(APIRoute("", handler, frozenset()), None).entry()(
+            environ, start_response, ()
+        )
+
+    def _redirect(
+        self, environ: dict[str, Any], start_response: Callable[..., Any], path: str
+    ) -> Any:
+        host = environ.get("HTTP_HOST") or environ["SERVER_NAME"]
+        root = environ.get("SCRIPT_NAME", "")
+        query = environ.get("QUERY_STRING", "")
+        url = f"{environ['wsgi.url_scheme']}://{host}{quote(root)}{quote(path)}"
+        return RedirectResponse(f"{url}?{query}" if query else url)(environ, start_response)
+
+    # -------------------------------------------------------------- building
+    def _first_find(self, path: str, method: str) -> tuple[int, tuple[Any, ...]]:
+        """Flatten the routes at the first request; `include_router` is live until then."""
+        with self._building:
+            if not self._served:
+                flat = list(self.flat())
+                table = RouteTable(
+                    [
+                        (route.pattern, route.methods if isinstance(route, APIRoute) else None)
+                        for route, _ in flat
+                    ]
+                )
+                self._classes = tuple(default for _, default in flat)
+                served = tuple(route for route, _ in flat)
+                self._entries = [self._lazy(position, served) for position in range(len(served))]
+                self._served = served
+                self._find = table.find
+        return self._find(path, method)
+
+    def _forget_plans(self) -> None:
+        """Have each route compiled anew when it is next called."""
+        with self._building:
+            # Replaced, not cleared: a request that is just compiling writes into the old list.
+            served = self._served
+            self._entries = [self._lazy(position, served) for position in range(len(served))]
+
+    def _lazy(self, position: int, served: tuple[APIRoute | Mount, ...]) -> Entry:
+        """An entry that compiles its route at its first request, and makes way for it."""
+
+        def first(
+            environ: dict[str, Any], start_response: Callable[..., Any], values: tuple[Any, ...]
+        ) -> Any:
+            entries, route = self._entries, served[position]
+            if isinstance(route, Mount):
+                entry = _mount_entry(route)
+            else:
+                entry = self._compiled(route, self._classes[position]).entry()
+            if entries[position] is first:
+                entries[position] = entry
+            return entry(environ, start_response, values)
+
+        return first
+
+    def _compiled(self, route: APIRoute, default: type[Response] | None) -> Compiled:
+        plan = route.plan(overrides=dict(self._overrides), default_scope=self.dependency_scope)
+        methods = "|".join(sorted(route.methods))
+        return Compiled(
+            plan,
+            route.returns(default),
+            self,
+            f"{methods} {route.path}",
+            async_inline=self.async_inline,
+            max_content_length=self.max_content_length,
+            strict_content_type=self._options.get("strict_content_type", True),
+            head="HEAD" in route.methods,
+        )
+
+    def compiled(self, method: str, path: str) -> Compiled | None:
+        """The compiled route that answers a method and a path; for ``wsgibg explain``.
+
+        Args:
+            method: the HTTP method.
+            path: a path as it is declared (``/items/{item_id}``) or as it is requested.
+        """
+        position, _ = self._find(path, method)
+        declared = [
+            at
+            for at, route in enumerate(self._served)
+            if isinstance(route, APIRoute) and route.path == path and method in route.methods
+        ]
+        at = declared[0] if declared else position
+        if at < 0:
+            return None
+        route = self._served[at]
+        return self._compiled(route, self._classes[at]) if isinstance(route, APIRoute) else None
+
+
+def _mount_entry(mount: Mount) -> Entry:
+    """Hand a request on with its path split in two (PEP 3333, ``SCRIPT_NAME``)."""
+    app, slashes = mount.app, mount.path.count("/")
+
+    def enter(
+        environ: dict[str, Any], start_response: Callable[..., Any], values: tuple[Any, ...]
+    ) -> Any:
+        del values
+        path = environ["PATH_INFO"]
+        at = -1
+        for _ in range(slashes + 1):  # a parameter of the mount's path holds no slash
+            at = path.index("/", at + 1)
+        script_name = environ.get("SCRIPT_NAME", "") + path[:at]
+        return app({**environ, "SCRIPT_NAME": script_name, "PATH_INFO": path[at:]}, start_response)
+
+    return enter

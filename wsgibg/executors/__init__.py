@@ -1,0 +1,88 @@
+"""Where background tasks run: the contract that every executor fulfils."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, Protocol
+
+from wsgibg.background import BackgroundTask, BackgroundTasks
+from wsgibg.records import TaskEvent
+
+__all__ = ["Executor", "TaskHost"]
+
+
+class TaskHost(Protocol):
+    """What a batch knows of the `TaskManager` that submitted it."""
+
+    #: Whether anybody listens: without, no event is made.
+    watched: bool
+    #: Whether a failing task ends its batch (``after_task_error="stop"``).
+    stop_on_error: bool
+
+    def record(self, event: TaskEvent) -> None:
+        """Tell the hooks what happened to a task; never raises."""
+
+    def reroute(self, batch: BackgroundTasks, task: BackgroundTask) -> bool:
+        """Take a task, added to a running batch, that is not this batch's to run."""
+
+    def resolve(self, name: str) -> Callable[..., Any]:
+        """The function that ``module:qualified.name`` names."""
+
+
+class Executor:
+    """Where batches of tasks run; a subclass implements `submit` and what else it needs.
+
+    A batch is a `BackgroundTasks`: tasks in order, with the ``host`` that hears of them and an
+    ``after`` to be called once all had their first attempt (`run_batch` does).
+
+    The `TaskManager` calls, in this order: `start` once in the serving process; `check` for
+    each task as it is added; `hold` before the first byte of the response; then either
+    `submit`, after the request's exits, or `discard`.
+    """
+
+    #: A held batch survives the process.
+    durable: bool = False
+    #: First attempts happen in the order of the batch.
+    ordered: bool = True
+    #: Tasks run in this process, so that arguments need not be stored.
+    in_process: bool = True
+
+    def start(self, host: TaskHost) -> None:
+        """Get ready; called in the process that serves, before the first batch.
+
+        Args:
+            host: a manager that will submit batches. Several may share an executor.
+        """
+
+    def check(self, task: BackgroundTask) -> None:
+        """Refuse a task that this executor cannot carry.
+
+        Raises:
+            TaskRefused: with what cannot be carried, and the remedy.
+        """
+
+    def hold(self, batch: BackgroundTasks) -> None:
+        """Make a batch safe before the client is told that it was accepted.
+
+        Raises:
+            Exception: the batch is not safe; the request fails.
+        """
+
+    def submit(self, batch: BackgroundTasks) -> None:
+        """Run the batch, or see to it that it is run; after `hold` this is its release."""
+        raise NotImplementedError
+
+    def discard(self, batch: BackgroundTasks, reason: str) -> None:
+        """Forget a held batch whose request failed."""
+
+    def drain(self, timeout: float) -> list[BackgroundTask]:
+        """Wait for what was submitted.
+
+        Args:
+            timeout: seconds to wait at most.
+
+        Returns:
+            The tasks that had not ended by then.
+        """
+        del timeout
+        return []

@@ -1,0 +1,265 @@
+"""Who carries the tasks of an application from the end of a request to an executor."""
+
+from __future__ import annotations
+
+import importlib
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from threading import Lock
+from typing import Any, Literal
+
+from wsgibg._attempt import report
+from wsgibg.background import (
+    BackgroundTask,
+    BackgroundTasks,
+    close_collector,
+    request_collector,
+    source_var,
+)
+from wsgibg.exceptions import TaskRefused
+from wsgibg.executors import Executor
+from wsgibg.records import RETURNED, Outcome, TaskEvent
+
+__all__ = ["AfterTaskError", "TaskHook", "TaskManager"]
+
+log = logging.getLogger("wsgibg.background")
+
+AfterTaskError = Literal["continue", "stop"]
+TaskHook = Callable[[TaskEvent], object]
+
+
+class TaskManager:
+    """Knows the executors and the hooks, and hands over what requests collected.
+
+    An `App` and a `wrap` have one each (``app.tasks``); one made by hand may be given to
+    several (``App(tasks=manager)``), which then share executors and hooks.
+
+    Args:
+        executor: where tasks run that name no executor.
+        executors: further executors, by the names that ``task(executor=...)`` uses.
+        after_task_error: ``"continue"`` with the next task when one fails, or ``"stop"`` the
+            batch as Starlette does.
+
+    Example:
+        >>> from wsgibg import App
+        >>> app = App()
+        >>> seen = []
+        >>> _ = app.tasks.on_task(lambda event: seen.append(event.kind))
+    """
+
+    def __init__(
+        self,
+        executor: Executor,
+        *,
+        executors: Mapping[str, Executor] | None = None,
+        after_task_error: AfterTaskError = "continue",
+    ) -> None:
+        if after_task_error not in ("continue", "stop"):
+            msg = f'after_task_error={after_task_error!r}: use "continue" or "stop".'
+            raise ValueError(msg)
+        self.executor = executor
+        self.executors = dict(executors or {})
+        self.stop_on_error = after_task_error == "stop"
+        self.watched = False
+        self._hooks: list[TaskHook] = []
+        self._started: set[Executor] = set()
+        self._starting = Lock()
+        #: Whether any executor has to hold a batch before the first byte.
+        self.holds = any(each.durable for each in (executor, *self.executors.values()))
+        #: Whether each task is to be shown to its executor as it is added.
+        self.checks = self.holds or any(
+            type(each).check is not Executor.check for each in (executor, *self.executors.values())
+        )
+
+    # -------------------------------------------------------------- hooks
+    def on_task(self, hook: TaskHook) -> TaskHook:
+        """Have a function called with a `TaskEvent` whenever something happens to a task.
+
+        A hook that raises is logged and harms no task.
+
+        Args:
+            hook: called in the thread in which the event happens.
+
+        Returns:
+            The hook, so that this can be used as a decorator.
+        """
+        self._hooks.append(hook)
+        self.watched = True
+        return hook
+
+    def record(self, event: TaskEvent) -> None:
+        """Give an event to every hook."""
+        for hook in self._hooks:
+            try:
+                hook(event)
+            except Exception:
+                log.exception("A task hook failed: %r.", hook, extra={"task_id": event.task.id})
+
+    # -------------------------------------------------------------- executors
+    def executor_of(self, task: BackgroundTask) -> Executor:
+        """The executor that a task's options name, or the default one.
+
+        Raises:
+            TaskRefused: no executor has that name.
+        """
+        wanted = None if task.options is None else task.options.executor
+        if wanted is None:
+            return self.executor
+        if isinstance(wanted, Executor):
+            return wanted
+        try:
+            return self.executors[wanted]
+        except (KeyError, TypeError):
+            known = ", ".join(map(repr, self.executors)) or "none"
+            msg = (
+                f"{task.name} asks for the executor {wanted!r}; the app knows {known}."
+                f" Name it in App(executors={{{wanted!r}: ...}})."
+            )
+            raise TaskRefused(msg) from None
+
+    def accept(self, task: BackgroundTask) -> None:
+        """Refuse, in `add_task`, a task that its executor cannot carry."""
+        self.executor_of(task).check(task)
+
+    def _start(self, executor: Executor) -> None:
+        if executor not in self._started:
+            with self._starting:
+                if executor not in self._started:
+                    executor.start(self)
+                    self._started.add(executor)
+
+    def resolve(self, name: str) -> Callable[..., Any]:
+        """The function that ``module:qualified.name`` names."""
+        module, _, path = name.partition(":")
+        found: Any = importlib.import_module(module)
+        for part in path.split("."):
+            found = getattr(found, part)
+        target: Callable[..., Any] = found
+        return target
+
+    # -------------------------------------------------------------- the end of a request
+    def hold(self, tasks: BackgroundTasks, outcome: Outcome = RETURNED) -> None:
+        """Have durable executors store what the request collected, before the first byte.
+
+        Raises:
+            Exception: an executor could not store it; the client must not be told it was.
+        """
+        wanted = [
+            task
+            for task in tasks.tasks
+            if outcome.suits("returned" if task.options is None else task.options.when)
+        ]
+        for executor, batch in self._sorted(wanted):
+            if executor.durable:
+                self._start(executor)
+                executor.hold(batch)
+
+    def submit(
+        self,
+        tasks: BackgroundTasks,
+        outcome: Outcome = RETURNED,
+        after: Callable[[], None] | None = None,
+    ) -> None:
+        """Hand what a request collected to the executors, and drop what does not apply.
+
+        Args:
+            tasks: the request's collector; it becomes the executor's batch.
+            outcome: how the request ended.
+            after: called once when all tasks had their first attempt.
+        """
+        if not tasks.has_options and outcome is RETURNED:
+            batches = [(self.executor, tasks)]
+        else:
+            batches = self._sorted(self.applicable(tasks, outcome))
+            close_collector(tasks)
+        if after is not None and not batches:
+            after()
+            return
+        if len(batches) > 1 and after is not None:
+            after = _Countdown(len(batches), after)
+        for executor, batch in batches:
+            batch.host = self
+            batch.executor = executor
+            if outcome is not RETURNED:
+                batch.outcome = outcome
+            if after is not None:
+                batch.after = after
+            if executor not in self._started:
+                self._start(executor)
+            executor.submit(batch)
+
+    def drain(self, timeout: float = 25.0) -> list[BackgroundTask]:
+        """Wait for the tasks that were handed to executors.
+
+        Args:
+            timeout: seconds to wait at most.
+
+        Returns:
+            The tasks that had not ended by then.
+        """
+        left: list[BackgroundTask] = []
+        for executor in (self.executor, *self.executors.values()):
+            left += executor.drain(timeout)
+        return left
+
+    def applicable(self, tasks: BackgroundTasks, outcome: Outcome) -> list[BackgroundTask]:
+        """The tasks whose condition the outcome meets; the others are dropped."""
+        kept = []
+        for task in tasks.tasks:
+            if outcome.suits("returned" if task.options is None else task.options.when):
+                kept.append(task)
+            else:
+                self._drop(task, outcome)
+        return kept
+
+    def differs_from(self, other: TaskManager) -> bool:
+        """Whether its tasks would run in another way under the other manager."""
+        return (
+            type(self.executor) is not type(other.executor)
+            or self.stop_on_error is not other.stop_on_error
+            or bool(self.executors)
+        )
+
+    def reroute(self, batch: BackgroundTasks, task: BackgroundTask) -> bool:
+        """Submit apart a task, added while its batch ran, that belongs to another executor."""
+        options = task.options
+        if options is None:
+            return False
+        if batch.outcome.suits(options.when) and self.executor_of(task) is batch.executor:
+            return False
+        apart = request_collector(None)
+        apart.tasks.append(task)
+        apart.has_options = True
+        self.submit(apart, batch.outcome)
+        return True
+
+    def _drop(self, task: BackgroundTask, outcome: Outcome) -> None:
+        report(self, "dropped", task, outcome.why_not())
+
+    def _sorted(self, tasks: Iterable[BackgroundTask]) -> list[tuple[Executor, BackgroundTasks]]:
+        """One batch for each executor, each in order."""
+        batches: dict[Executor, BackgroundTasks] = {}
+        for task in tasks:
+            executor = self.executor_of(task)
+            if executor not in batches:
+                batches[executor] = request_collector(None)
+            batches[executor].tasks.append(task)
+            # Inside the task, current_tasks() is its batch; the request's collector is closed.
+            task.context.run(source_var.set, batches[executor])
+        return list(batches.items())
+
+
+class _Countdown:
+    """Calls a function when it was itself called a number of times."""
+
+    def __init__(self, count: int, after: Callable[[], None]) -> None:
+        self._left = count
+        self._after = after
+        self._lock = Lock()
+
+    def __call__(self) -> None:
+        with self._lock:
+            self._left -= 1
+            last = self._left == 0
+        if last:
+            self._after()
