@@ -57,6 +57,10 @@ class Plain:
         self._sa_instance_state = object()
 
 
+class Text(str):
+    __slots__ = ()
+
+
 class Pairs:
     def __iter__(self):
         return iter([("a", 1)])
@@ -85,6 +89,7 @@ class Pair(NamedTuple):
         (3, 3),
         (1.5, 1.5),
         ("text", "text"),
+        pytest.param(Text("text"), Text("text"), id="a str of its own class"),
         (b"bytes", "bytes"),
         (date(2024, 5, 17), "2024-05-17"),
         (datetime(2024, 5, 17, 8, 30, tzinfo=UTC), "2024-05-17T08:30:00+00:00"),

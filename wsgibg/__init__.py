@@ -15,6 +15,7 @@ from wsgibg.background import (
     current_tasks,
     task,
 )
+from wsgibg.datastructures import UploadFile
 from wsgibg.embedding import wrap
 from wsgibg.exceptions import HTTPException
 from wsgibg.executors import Executor, TaskHost
@@ -48,6 +49,7 @@ __all__ = [
     "TaskHost",
     "TaskManager",
     "TaskOptions",
+    "UploadFile",
     "current_task",
     "current_tasks",
     "status",

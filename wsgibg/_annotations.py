@@ -8,12 +8,13 @@ import types
 from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any, Union, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Json
 
 from wsgibg.datastructures import UploadFile
 
 __all__ = [
     "is_class",
+    "is_json",
     "is_scalar",
     "is_scalar_sequence",
     "is_sequence",
@@ -103,6 +104,14 @@ def is_scalar_sequence(annotation: Any) -> bool:
             is_scalar_sequence(member) or is_scalar(member) for member in members
         )
     return _is_sequence(annotation) and all(is_scalar(item) for item in get_args(annotation))
+
+
+def is_json(annotation: Any) -> bool:
+    """Whether it is pydantic's ``Json``: a structure that one string holds."""
+    annotation = unalias(annotation)
+    return get_origin(annotation) is Annotated and any(
+        type(each) is Json for each in annotation.__metadata__
+    )
 
 
 def is_upload(annotation: Any) -> bool:

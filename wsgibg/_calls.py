@@ -45,10 +45,11 @@ def check_call(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None
             hint = " It is a coroutine: pass the function and its arguments, do not call it."
         msg = f"add_task() was given {func!r}, which cannot be called.{hint}"
         raise TaskRefused(msg)
-    bare = func
-    while isinstance(bare, partial):
-        bare = bare.func
-    if inspect.isgeneratorfunction(bare) or inspect.isasyncgenfunction(bare):
+    while isinstance(func, partial):
+        args, kwargs = (*func.args, *args), {**func.keywords, **kwargs}
+        func = func.func
+    method = func if inspect.isroutine(func) or inspect.isclass(func) else type(func).__call__
+    if inspect.isgeneratorfunction(method) or inspect.isasyncgenfunction(method):
         msg = (
             f"{name_of(func)}() is a generator function: calling it runs nothing."
             " Pass a function that iterates over it."

@@ -15,9 +15,11 @@ from typing import Any
 from wsgibg._aio import drive, lending_possible
 from wsgibg._emit import Mode, emit
 from wsgibg._interpret import Resume, interpret
+from wsgibg._recovery import recover
 from wsgibg._returns import Returns
 from wsgibg._scope import Owner, RequestScope
 from wsgibg._steps import Plan
+from wsgibg.exceptions import FastAPIError
 
 __all__ = ["Compiled", "Entry"]
 
@@ -80,6 +82,7 @@ class Compiled:
             "owner": self.owner,
             "path_names": self.plan.path_names,
             "lent": self.mode == "lend",
+            "hops": self.mode != "sync",
         }
         # What all requests of the route share stands at its own class: nothing is set for it.
         new_scope = type("RequestScope", (RequestScope,), shared)
@@ -105,19 +108,19 @@ class Compiled:
         self, scope: RequestScope, error: BaseException, start_response: Callable[..., Any]
     ) -> Any:
         """Finish a request whose compiled function was left by an exception."""
-        context = scope.context
-        if context is None:
-            raise error
-        try:
-            return drive(self._finish(scope, error, start_response), context)
-        except BaseException as other:
-            # Not even the error's answer could be started: nothing remains but the end.
-            scope.failure = scope.failure or f"its request failed ({other!r})"
-            scope.end(delivered=False)
-            raise
+        if scope.context is None:
+            raise error  # the server refused a response that was whole: it is the server's
+        return scope.drive(self._finish(scope, error, start_response))
+
+    def _raised(self, error: BaseException) -> bool:
+        """Whether the compiled function itself raised an error, and nothing that it called."""
+        last = error.__traceback__
+        while last is not None and last.tb_next is not None:
+            last = last.tb_next
+        return last is not None and last.tb_frame.f_code is self.handle.__code__
 
     async def _finish(
-        self, scope: RequestScope, error: BaseException | None, start_response: Callable[..., Any]
+        self, scope: RequestScope, error: BaseException, start_response: Callable[..., Any]
     ) -> Any:
         try:
             if type(error) is Resume:
@@ -125,6 +128,12 @@ class Compiled:
                     return await interpret(self, scope, start_response, error)
                 except BaseException as other:  # noqa: BLE001 (answered below)
                     error = other
-            return await scope.recover(error, start_response)  # type: ignore[arg-type]
+            if isinstance(error, StopIteration) and self._raised(error):
+                unyielding = FastAPIError(
+                    "A dependency ended without a yield; it must yield once. Its line is above."
+                )
+                unyielding.__cause__ = error
+                error = unyielding
+            return await recover(scope, error, start_response)
         finally:
-            error = None  # a frame that holds its own exception is a cycle
+            del error  # a frame that holds its own exception is a cycle

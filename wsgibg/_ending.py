@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import _thread
+import sys
+from collections.abc import Callable
 from contextvars import Context
 from operator import length_hint
 from typing import Any, Protocol, Self
@@ -23,20 +25,28 @@ class Endable(Protocol):
     def stream_failed(self, error: BaseException, context: Context) -> None:
         """The body broke: end what hangs on it before the server is told."""
 
-    def rescued(self) -> None:
-        """End a request whose response was thrown away without ``close()``."""
+    def rescued(self, close: Callable[[], None]) -> None:
+        """Close a response that was thrown away, which ends the request."""
 
 
-def rescue(scope: Endable) -> None:
-    """End a request from a thread of its own; called where a response is collected.
+def rescue(scope: Endable, close: Callable[[], None]) -> None:
+    """Close a response from a thread of its own; called where it is collected.
 
     Nothing may run in ``__del__`` itself: it can fire under anybody's lock, and
     ``threading.Thread.start`` takes some.
+
+    Args:
+        scope: the request.
+        close: the response's own method, which keeps the response for as long as it takes.
     """
-    try:
-        _thread.start_new_thread(scope.rescued, ())
-    except RuntimeError:  # the interpreter is shutting down and starts no thread any more
-        scope.rescued()
+    if not sys.is_finalizing():
+        try:
+            _thread.start_new_thread(scope.rescued, (close,))
+        except RuntimeError:  # the process has as many threads as it may have
+            pass
+        else:
+            return
+    scope.rescued(close)
 
 
 class Ending(ClosingIterator):
@@ -65,7 +75,7 @@ class Ending(ClosingIterator):
 
     def __del__(self) -> None:
         if self._scope is not None:
-            rescue(self._scope)
+            rescue(self._scope, self.close)
 
 
 class StreamEnding(ClosingIterator):
@@ -102,8 +112,10 @@ class StreamEnding(ClosingIterator):
         except BaseException as error:
             scope = self._scope
             if scope is not None:
-                self._close_body()
-                scope.stream_failed(error, context)
+                try:
+                    self._close_body()
+                finally:
+                    scope.stream_failed(error, context)
             raise
         if self._left is not None:
             self._left -= len(chunk)
@@ -144,4 +156,4 @@ class StreamEnding(ClosingIterator):
 
     def __del__(self) -> None:
         if self._scope is not None:
-            rescue(self._scope)
+            rescue(self._scope, self.close)

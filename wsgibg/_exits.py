@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Generator
-from types import GeneratorType
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from wsgibg._aio import hop, lend
 from wsgibg.exceptions import FastAPIError
 
-__all__ = ["Exit", "leave"]
+__all__ = ["Exit", "leave", "leave_sync"]
 
 #: A generator that stands at its ``yield``, and what it yielded.
 Exit = tuple[Any, Any]
@@ -29,34 +28,43 @@ async def leave(
         The error that is left: the given one, one that an exit raised instead, or nothing if
         there was none, or if an exit swallowed it.
     """
-    while exits:
-        generator = exits.pop()[0]
-        try:
-            if type(generator) is GeneratorType or hasattr(generator, "send"):
-                error = _leave_sync(generator, error)
-            else:
-                error = await _leave_async(generator, error, lent=lent)
-        except BaseException as other:  # noqa: BLE001 (the caller decides what becomes of it)
-            error = other
-    return error
-
-
-def _leave_sync(
-    generator: Generator[Any, None, None], error: BaseException | None
-) -> BaseException | None:
     try:
-        if error is None:
-            next(generator)
-        else:
-            generator.throw(error)
-    except StopIteration as stop:
-        # A StopIteration thrown in comes out again as itself: it was not swallowed.
-        return error if stop is error else None
-    except RuntimeError as other:
-        # PEP 479: a StopIteration thrown in comes out as the cause of a RuntimeError.
-        return error if error is not None and other.__cause__ is error else other
-    generator.close()
-    return _second_yield(generator)
+        while exits:
+            if hasattr(exits[-1][0], "__anext__"):
+                try:
+                    error = await _leave_async(exits.pop()[0], error, lent=lent)
+                except BaseException as other:  # noqa: BLE001 (the caller decides about it)
+                    error = other
+            else:
+                error = leave_sync([exits.pop()], error)
+        return error
+    finally:
+        error = None  # a frame that holds its own exception is a cycle
+
+
+def leave_sync(exits: list[Exit], error: BaseException | None) -> BaseException | None:
+    """`leave` where every exit is sync, as most are: it needs no coroutine."""
+    try:
+        while exits:
+            generator = exits.pop()[0]
+            try:
+                if error is None:
+                    next(generator)
+                else:
+                    generator.throw(error)
+                generator.close()
+                error = _second_yield(generator)
+            except StopIteration as stop:
+                # A StopIteration thrown in comes out again as itself: it was not swallowed.
+                error = error if stop is error else None
+            except RuntimeError as other:
+                # PEP 479: a StopIteration thrown in comes out as the cause of a RuntimeError.
+                error = error if error is not None and other.__cause__ is error else other
+            except BaseException as other:  # noqa: BLE001 (the caller decides what becomes of it)
+                error = other
+        return error
+    finally:
+        error = None
 
 
 async def _leave_async(
@@ -72,7 +80,10 @@ async def _leave_async(
         return error if stop is error else None
     except RuntimeError as other:
         return error if error is not None and other.__cause__ is error else other
-    await hop(generator.aclose())
+    if lent:
+        lend(generator.aclose())
+    else:
+        await hop(generator.aclose())
     return _second_yield(generator)
 
 

@@ -20,11 +20,15 @@ from wsgibg._scope import RequestScope, StartResponse
 from wsgibg._steps import Call, Give, Plan, Read, Recall
 from wsgibg.background import BackgroundTasks
 from wsgibg.exceptions import FastAPIError, RequestValidationError
-from wsgibg.params import SOURCES, SecurityScopes
+from wsgibg.params import SOURCES, Scope, SecurityScopes
 from wsgibg.requests import Request
 from wsgibg.responses import Response
 
-__all__ = ["GIVEN", "Resume", "enter", "enter_async", "enter_lent", "interpret"]
+__all__ = ["GIVEN", "STACKS", "Resume", "enter", "enter_async", "enter_lent", "interpret"]
+
+
+#: Where the exits of each scope wait, in the compiled function and in the `RequestScope`.
+STACKS: dict[Scope, str] = {"function": "early", "request": "exits", "tasks": "late"}
 
 
 class Resume(Exception):
@@ -63,8 +67,7 @@ class Outgoing(Response):
 
 def _response(scope: RequestScope, step: Give) -> Response:
     del step
-    if scope.response is None:
-        scope.response = Outgoing()
+    scope.response = Outgoing()
     return scope.response
 
 
@@ -147,8 +150,7 @@ class _Walk:
             )
 
     async def run(self, first: int) -> Any:
-        for position in range(first, len(self.plan.steps)):
-            step = self.plan.steps[position]
+        for position, step in enumerate(self.plan.steps[first:-1], first):
             if isinstance(step, Read):
                 self.read(position, step)
             elif isinstance(step, Give):
@@ -157,16 +159,15 @@ class _Walk:
             elif isinstance(step, Recall):
                 for read in step.reads:
                     self.errors += self.told.get(read, [])
-            elif step is self.plan.handler:
-                if self.errors:
-                    raise RequestValidationError(self.errors, body=self.body)
-                return await self.call(step)
             elif any(slot in self.invalid for _, slot in step.arguments):
                 self.invalid.add(step.slot)
             else:
                 await self.call(step)
-        msg = "a plan ends with the call of its handler"
-        raise FastAPIError(msg)
+        if self.errors:
+            raise RequestValidationError(
+                self.errors, body=self.body, endpoint_ctx=self.route.returns.context
+            )
+        return await self.call(self.plan.handler)
 
     # -------------------------------------------------------------- reading
     def read(self, position: int, step: Read) -> None:
@@ -177,14 +178,14 @@ class _Walk:
             raw, loc, found = self._from_source(step), (step.location, step.field.alias), True
             if step.collect is not None:
                 loc = (step.location,)
-        if raw is None and step.location != "path":
-            if not found or step.field.required:
-                self._wrong(position, step, [missing(loc)])
-            else:
-                self.slots[step.slot] = step.field.default()
+        absent = raw is None and step.location != "path"
+        if absent and (step.field.required or not found):
+            self._wrong(position, step, [missing(loc)])
             return
         try:
-            if step.location == "body" or step.collect is not None:
+            if absent:
+                value = step.field.default()
+            elif step.location == "body" or step.collect is not None:
                 value = step.field.validate(raw, from_attributes=True)
             else:
                 value = step.field.validate(raw)
@@ -234,14 +235,7 @@ class _Walk:
                 value = enter(made)
             else:
                 value = enter_lent(made) if lent else await enter_async(made)
-            stacks = {
-                "function": self.scope.early,
-                "request": self.scope.exits,
-                "tasks": self.scope.late,
-            }
-            stack = stacks[step.scope]
-            if stack is not None:
-                stack.append((made, value))
+            getattr(self.scope, STACKS[step.scope]).append((made, value))
         if step.adopts and isinstance(value, BackgroundTasks):
             self.scope.collector().adopt(value)
         self.slots[step.slot] = value

@@ -157,6 +157,12 @@ class PathPattern:
             ),
         )
 
+    @property
+    def texts(self) -> frozenset[str]:
+        """The parameters whose values are the text in the path; the others are converted."""
+        kinds = zip(self.names, self._convertors, strict=True)
+        return frozenset(name for name, convertor in kinds if convertor.read is str)
+
     def match(self, path: str) -> tuple[object, ...] | None:
         """Compare the pattern with a request's path.
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from inspect import unwrap
 from typing import Any
 
 from pydantic import BaseModel
 
 from wsgibg._aio import can_suspend
-from wsgibg._annotations import is_class, is_sequence, optional_class
+from wsgibg._annotations import is_class, is_json, is_sequence, optional_class
 from wsgibg._fields import Field
 from wsgibg._models import collect_for
+from wsgibg._paths import PathPattern
 from wsgibg._signature import (
     Kind,
     Parameter,
@@ -38,7 +39,7 @@ INJECTABLE: tuple[type, ...] = (Request, Response, BackgroundTasks, SecurityScop
 def make_plan(
     endpoint: Callable[..., Any],
     *,
-    path_names: Collection[str],
+    pattern: PathPattern,
     dependencies: Iterable[Depends] = (),
     overrides: Mapping[Any, Any] | None = None,
     default_scope: Scope = "request",
@@ -48,7 +49,7 @@ def make_plan(
 
     Args:
         endpoint: the handler.
-        path_names: the route's path parameters, in order.
+        pattern: the route's path.
         dependencies: those of the app, the router and the decorator, called before its own.
         overrides: replacements of dependencies (``app.dependency_overrides``).
         default_scope: the scope of ``yield`` dependencies that name none.
@@ -57,9 +58,10 @@ def make_plan(
     Raises:
         RegistrationError: a parameter is declared in a way that cannot work.
     """
-    builder = _Builder(tuple(path_names), overrides or {}, default_scope, lenient=lenient)
+    builder = _Builder(pattern, overrides or {}, default_scope, lenient=lenient)
     for depends in dependencies:
-        builder.depend(depends, _Path())
+        # Without a parameter, a second use is never another call (FastAPI's rule).
+        builder.depend(replace(depends, use_cache=True), _Path())
     arguments = builder.arguments_of(endpoint, _Path())
     kind = kind_of(endpoint)
     if kind in ("generator", "async_generator"):
@@ -77,15 +79,22 @@ class _Path:
     """The way from the handler down to a dependency."""
 
     names: tuple[str, ...] = ()
-    scopes: tuple[str, ...] = ()
+    outer: tuple[str, ...] = ()
+    own: tuple[str, ...] = ()
+
+    @property
+    def scopes(self) -> tuple[str, ...]:
+        """The OAuth2 scopes, outermost first; its own where they are new."""
+        return self.outer + tuple(
+            dict.fromkeys(each for each in self.own if each not in self.outer)
+        )
 
     def via(self) -> str:
         return f" via {' -> '.join(self.names)}" if self.names else ""
 
     def down(self, depends: Depends) -> _Path:
-        own = depends.scopes or () if isinstance(depends, Security) else ()
-        scopes = self.scopes + tuple(scope for scope in own if scope not in self.scopes)
-        return _Path((*self.names, _name(depends.dependency)), scopes)
+        own = tuple(depends.scopes or ()) if isinstance(depends, Security) else ()
+        return _Path((*self.names, _name(depends.dependency)), self.outer + self.own, own)
 
 
 @dataclass(slots=True)
@@ -99,13 +108,14 @@ class _Builder:
 
     def __init__(
         self,
-        path_names: tuple[str, ...],
+        pattern: PathPattern,
         overrides: Mapping[Any, Any],
         default_scope: Scope,
         *,
         lenient: bool,
     ) -> None:
-        self.path_names = path_names
+        self.path_names = pattern.names
+        self.texts = pattern.texts
         self.lenient = lenient
         self.overrides = overrides
         self.default_scope = default_scope
@@ -114,34 +124,40 @@ class _Builder:
         self.cache: dict[tuple[Any, ...], _Cached] = {}
         self.given: dict[type, int] = {}
         self.signatures: dict[Any, tuple[Parameter, ...]] = {}
+        #: The parameters of the body, those of a dependency before those of what it depends on.
+        self.bodies: list[Field] = []
+        #: The callables whose dependencies are being added, outermost first.
+        self.walking: list[Any] = []
 
     # -------------------------------------------------------------- walking
     def depend(self, depends: Depends, path: _Path, param: Parameter | None = None) -> int:
         """The slot of a dependency's value; its steps are added where they are new."""
         original = depends.dependency
-        func = self.overrides.get(original, original)
+        func = self.overrides.get(_identity(original), original)
         down = path.down(depends)
         kind = kind_of(func)
-        generator = kind in ("generator", "async_generator")
-        scope = depends.scope or ("request" if generator else None)
+        # What is shared goes by the original, also where it is overridden (FastAPI's rule).
+        scope = depends.scope or ("request" if kind_of(original) in _GENERATORS else None)
         if scope == "request":
             scope = self.default_scope
-        scopes = down.scopes if self._uses_scopes(func, down, set()) else ()
-        key = (_identity(original), tuple(sorted(scopes)), scope or "")
+        own = isinstance(depends, Security) and depends.scopes
+        scopes = down.scopes if own or self._uses_scopes(original, down, set()) else ()
+        key = (_identity(original), tuple(sorted(set(scopes))), scope or "")
         known = self.cache.get(key)
         if known is not None and depends.use_cache:
             self.arguments_of(func, down, again=True)
             self.steps.append(Recall(known.slot, tuple(known.reads)))
             return known.slot
         first = len(self.steps)
-        arguments = self.arguments_of(func, down, within=scope)
+        lasts = scope or self.default_scope
+        arguments = self.arguments_of(func, down, within=lasts if kind in _GENERATORS else None)
         reads = [
             position
             for position, step in enumerate(self.steps[first:], first)
             if isinstance(step, Read) and step.slot in {slot for _, slot in arguments}
         ]
         adopts = _may_return_collector(func, param)
-        slot = self.call(func, arguments, kind, scope or "request", place_of(func), adopts=adopts)
+        slot = self.call(func, arguments, kind, lasts, place_of(func), adopts=adopts)
         self.cache.setdefault(key, _Cached(slot, reads))
         return slot
 
@@ -163,11 +179,19 @@ class _Builder:
                 it are called once more, FastAPI's rule).
         """
         parameters = self._parameters(func, path)
+        body = [each.field for each in parameters if each.field and _location(each.field) == "body"]
+        # The handler's come first, whatever is called before it.
+        self.bodies = self.bodies + body if path.names else body + self.bodies
         slots: dict[str, int] = {}
+        if any(func is each for each in self.walking):
+            msg = f"{place_of(func)}{path.via()}: it depends on itself. Break the circle."
+            raise RegistrationError(msg)
+        self.walking.append(func)
         for each in parameters:
             if each.depends is not None:
                 self._check_scope(func, within, each.depends, path)
                 slots[each.name] = self.depend(each.depends, path, each)
+        self.walking.pop()
         if again:
             return []
         for location in ("path", "query", "header", "cookie", "body"):
@@ -178,7 +202,7 @@ class _Builder:
                 slots[declared.name] = self._read(declared, location, alone=alone)
         for each in parameters:
             if each.gives is not None:
-                slots[each.name] = self._give(each, path)
+                slots[each.name] = self._give(each.name, each.gives, path)
         return _arguments(func, parameters, slots)
 
     def _parameters(self, func: Callable[..., Any], path: _Path) -> tuple[Parameter, ...]:
@@ -236,25 +260,23 @@ class _Builder:
         slot = self._slot(declared.name)
         key: str | int = declared.alias
         if location == "path":
-            known = declared.name in self.path_names
-            key = self.path_names.index(declared.name) if known else -1
+            known = declared.alias in self.path_names
+            key = self.path_names.index(declared.alias) if known else -1
         elif isinstance(declared.info, Param):
             key = declared.info.source.key(declared.alias)
-        many = location in ("query", "header") and is_sequence(declared.base)
+        several = is_sequence(declared.base) and not is_json(declared.annotation)
+        many = location in ("query", "header") and several
         collect = None
         if alone and location in SOURCES and is_class(declared.base, BaseModel):
             convert = getattr(declared.info, "convert_underscores", True)
             collect = collect_for(declared.base, location, convert_underscores=convert)
-        self.steps.append(Read(slot, declared, location, key, many, collect))
+        text = location != "path" or declared.alias in self.texts
+        self.steps.append(Read(slot, declared, location, key, many, collect, text=text))
         return slot
 
-    def _give(self, parameter: Parameter, path: _Path) -> int:
-        kind = parameter.gives
-        if kind is None:
-            msg = f"parameter {parameter.name!r} is given by no type"
-            raise RegistrationError(msg)
+    def _give(self, name: str, kind: type, path: _Path) -> int:
         if kind is SecurityScopes:
-            slot = self._slot(parameter.name)
+            slot = self._slot(name)
             self.steps.append(Give(slot, kind, path.scopes))
             return slot
         family = next(base for base in INJECTABLE if issubclass(kind, base))
@@ -290,12 +312,13 @@ class _Builder:
             steps=steps,
             names=tuple(self.names),
             path_names=self.path_names,
-            embed=_embeds(steps),
+            embed=_embeds(self.bodies),
             hops=any(map(can_suspend, asynchronous)),
             asynchronous=bool(asynchronous),
         )
 
 
+_GENERATORS = ("generator", "async_generator")
 _GIVEN_NAMES = {Request: "request", Response: "response", BackgroundTasks: "tasks"}
 
 
@@ -346,9 +369,8 @@ def _may_return_collector(func: Any, param: Parameter | None) -> bool:
     return is_class(optional_class(annotation), BackgroundTasks)
 
 
-def _embeds(steps: Iterable[Step]) -> bool:
+def _embeds(body: list[Field]) -> bool:
     """FastAPI's rule: a single body parameter is the body, several are its keys."""
-    body = [step.field for step in steps if isinstance(step, Read) and step.location == "body"]
     if len({each.name for each in body}) > 1:
         return True
     return bool(body) and bool(getattr(body[0].info, "embed", None))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from http import HTTPStatus
 from typing import Any, Literal
 
 from pydantic import BaseModel, TypeAdapter
@@ -16,10 +15,10 @@ from wsgibg._fields import adapter_of, relocated
 from wsgibg._scope import RequestScope, StartResponse
 from wsgibg.encoders import dump_json, jsonable_encoder
 from wsgibg.exception_handlers import body_allowed
-from wsgibg.exceptions import ResponseValidationError
-from wsgibg.responses import HTMLResponse, PlainTextResponse, Response
+from wsgibg.exceptions import EndpointContext, ResponseValidationError
+from wsgibg.responses import HTMLResponse, PlainTextResponse, Response, status_line
 
-__all__ = ["RESPONSES", "ModelOptions", "Returns", "status_line"]
+__all__ = ["RESPONSES", "ModelOptions", "Returns"]
 
 #: What a handler may return instead of data.
 RESPONSES = (Response, WerkzeugResponse)
@@ -31,17 +30,6 @@ _TEXT: dict[type[Response], str] = {
     PlainTextResponse: "text/plain; charset=utf-8",
     HTMLResponse: "text/html; charset=utf-8",
 }
-
-
-def status_line(code: int) -> str:
-    """``"200 OK"``, as `start_response` wants it."""
-    known = code in HTTPStatus._value2member_map_
-    return f"{code} {HTTPStatus(code).phrase if known else 'Unknown'}"
-
-
-def length_header(size: int) -> tuple[str, str]:
-    """The Content-Length header of a body."""
-    return LENGTHS[size] if size < len(LENGTHS) else ("Content-Length", str(size))
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +52,8 @@ class ModelOptions:
             "exclude_defaults": self.exclude_defaults,
             "exclude_none": self.exclude_none,
         }
-        return {"by_alias": self.by_alias, **{k: v for k, v in every.items() if v}}
+        differing = {name: value for name, value in every.items() if value not in (None, False)}
+        return {"by_alias": self.by_alias, **differing}
 
 
 class Returns:
@@ -75,7 +64,7 @@ class Returns:
         options: which parts of it are sent.
         status_code: the status, where neither the handler nor the class says another.
         response_class: what makes the body; ``None`` for JSON by the fast way.
-        place: the handler's place, for messages.
+        context: the handler, for messages.
     """
 
     def __init__(
@@ -84,15 +73,16 @@ class Returns:
         options: ModelOptions,
         status_code: int | None,
         response_class: type[Response] | None,
-        place: str,
+        context: EndpointContext,
     ) -> None:
         self.model = model
         self.options = options
         self.status_code = status_code
         self.response_class = response_class
-        self.place = place
+        self.context = context
         self.adapter: TypeAdapter[Any] | None = None
         if model is not None:
+            place = f"{context.get('file')}:{context.get('line')} {context.get('function')}()"
             self.adapter = adapter_of(model, f"{place}, its return annotation or response_model")
         self.status = status_line(status_code or 200)
         self.bodiless = not body_allowed(status_code or 200)
@@ -133,7 +123,8 @@ class Returns:
         return dump
 
     def _refused(self, error: ValidationError, value: Any) -> ResponseValidationError:
-        return ResponseValidationError(relocated(error, ("response",)), body=value)
+        errors = relocated(error, ("response",))
+        return ResponseValidationError(errors, body=value, endpoint_ctx=self.context)
 
     def content(self, value: Any) -> Any:
         """Data as a response class other than the default takes them."""

@@ -66,11 +66,10 @@ def current_task() -> TaskContext:
         ...
         RuntimeError: current_task() was called outside a background task.
     """
-    task = task_var.get()
-    if task is not None:
-        return TaskContext(task)
     batch = here.batch
-    if batch is None or batch.running is None:
+    # The thread first: the context of a sync task is a copy of that of the task that added it.
+    task = task_var.get() if batch is None else batch.running
+    if task is None:
         msg = "current_task() was called outside a background task."
         raise RuntimeError(msg)
-    return TaskContext(batch.running)
+    return TaskContext(task)

@@ -4,35 +4,33 @@ from __future__ import annotations
 
 import logging
 import sys
-import traceback
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextvars import Context
-from inspect import isawaitable
-from typing import Any, ClassVar, Protocol
+from dataclasses import replace
+from typing import IO, Any, Protocol
 
-from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
-from werkzeug.wrappers import Response as WerkzeugResponse
-
-from wsgibg._aio import drive, hop
+from wsgibg._aio import drive
+from wsgibg._attempt import raised_by_signal
 from wsgibg._ending import Ending, StreamEnding
-from wsgibg._exits import Exit, leave
+from wsgibg._exits import Exit, leave, leave_sync
 from wsgibg.background import (
     CLOSED,
     BackgroundTask,
     BackgroundTasks,
+    TaskOptions,
     close_collector,
     request_collector,
     source_var,
 )
-from wsgibg.exception_handlers import ExceptionHandlers, server_error
+from wsgibg.exception_handlers import ExceptionHandlers
 from wsgibg.exceptions import ClosedResourceWarning, FastAPIError
 from wsgibg.manager import TaskManager
 from wsgibg.records import RETURNED, Outcome
-from wsgibg.requests import Request
-from wsgibg.responses import Response
+from wsgibg.requests import Request, open_form
+from wsgibg.responses import FileResponse, Response
 
-__all__ = ["Owner", "RequestScope", "StartResponse"]
+__all__ = ["Owner", "RequestScope", "StartResponse", "swallowed"]
 
 log = logging.getLogger("wsgibg.app")
 
@@ -67,6 +65,8 @@ class RequestScope:
     late: list[Exit] | None = None
     #: Whether async steps are stepped on the lent loop (else each is a hop).
     lent: bool = False
+    #: Whether there may be async steps at all.
+    hops: bool = True
     #: Why the request failed; empty while it has not.
     failure: str = ""
     #: Whether `start_response` was called.
@@ -75,9 +75,10 @@ class RequestScope:
     #: The request around this one, if there is one (see `wsgibg.embedding`).
     outer: Any = None
     _request: Request | None = None
+    #: The body, where it had to be taken in for another thread.
+    spool: IO[bytes] | None = None
     #: The `Response` that handler and dependencies set status and headers on.
     response: Response | None = None
-    _warned: ClassVar[set[int]] = set()
 
     # -------------------------------------------------------------- what a request may ask for
     def request(self) -> Request:
@@ -91,7 +92,7 @@ class RequestScope:
         """The request's one collector, made when it is first asked for."""
         tasks = self.tasks
         if tasks is None:
-            asks = self.exits is not None or self.owner.tasks.checks
+            asks = self.exits is not None or self.early is not None or self.owner.tasks.checks
             tasks = self.tasks = request_collector(self, asks=asks, kind=kind)
             if self.ended:
                 close_collector(tasks)
@@ -105,19 +106,28 @@ class RequestScope:
         self.owner.tasks.accept(task)
         if task.options is not None:  # it may have come by a collector that was adopted
             collector.has_options = True
-        if self.exits and (task.args or task.kwargs):
+        for _, value in (*(self.early or ()), *(self.exits or ())):
             given = (*task.args, *task.kwargs.values())
-            for _, value in self.exits:
-                if any(value is each for each in given) and _is_resource(value):
-                    self._warn_closed(task, value)
+            if any(value is each for each in given) and _is_resource(value):
+                self._warn_closed(task, value)
 
     def _warn_closed(self, task: BackgroundTask, value: Any) -> None:
         warnings.warn(
             f"{task.name} is given {value!r}, which its dependency closes before the task runs."
             ' Pass an id and open it again in the task, or declare Depends(..., scope="tasks").',
             ClosedResourceWarning,
-            stacklevel=4,
+            stacklevel=5,
         )
+
+    def adopt(self, background: BackgroundTask | BackgroundTasks) -> None:
+        """Take over the tasks of a response; those of an error's answer run because of it."""
+        tasks = self.collector()
+        before = len(tasks.tasks)
+        tasks.adopt(background)
+        if self.failure:
+            for task in tasks.tasks[before:]:
+                task._options = replace(task.options or TaskOptions(), when="error")
+                tasks.has_options = True
 
     # -------------------------------------------------------------- the response
     def finish(
@@ -132,8 +142,15 @@ class RequestScope:
         Returns:
             The chunks as they are, or an iterable that ends the request when it is closed.
         """
-        has_end = self._has_end()
-        self._begin(start_response, status, headers)
+        # PERF: written out, each method that is not called saves 0.06 µs.
+        tasks = self.tasks
+        if self.started or (tasks is not None and self.owner.tasks.holds):
+            has_end = self._has_end()
+            self._begin(start_response, status, headers)
+        else:
+            has_end = bool((tasks is not None and tasks.tasks) or self.exits or self.late)
+            self.started = True
+            start_response(status, headers)
         if has_end:
             return Ending(chunks, self)
         self.forget()
@@ -164,17 +181,24 @@ class RequestScope:
         self.context = None
         if self.tasks is not None:
             close_collector(self.tasks)
+        if self._request is not None or self.spool is not None:
+            self._close_files()
+
+    def _close_files(self) -> None:
+        """Close what reading the body opened: uploads, and the body itself."""
+        form = open_form(self.environ)
+        if form is not None:
+            form.close_files()
+        if self.spool is not None:
+            self.spool.close()
 
     def respond(self, start_response: StartResponse, response: Any) -> Any:
         """Start a response that a handler (or an exception's handler) returned as an object."""
         if isinstance(response, Response):
             if response.background is not None:
-                self.collector().adopt(response.background)
+                self.adopt(response.background)
             if not hasattr(response, "wsgi_app"):
                 return self._start(start_response, response)
-        elif not isinstance(response, WerkzeugResponse):
-            msg = f"{response!r} is not a response. Return a Response, or data."
-            raise FastAPIError(msg)
         has_end = self._has_end()
         self.started = True
         body = response(self.environ, start_response)
@@ -184,13 +208,17 @@ class RequestScope:
         return StreamEnding(body, self, self._own_context(), None)
 
     def _start(self, start_response: StartResponse, response: Response) -> Any:
-        status, headers, body = response.start(self.environ)
+        environ = self.environ
+        is_file = isinstance(response, FileResponse)
+        has_end = is_file and self._has_end()
+        if has_end:  # the server could not send it by itself, and some give the bare file back
+            environ = {key: environ[key] for key in environ if key != "wsgi.file_wrapper"}
+        status, headers, body = response.start(environ)
         if type(body) is tuple:
             return self.finish(start_response, status, headers, body)
-        has_end = self._has_end()
+        has_end = has_end or self._has_end()
         self._begin(start_response, status, headers)
-        wrapper = self.environ.get("wsgi.file_wrapper")
-        if not has_end and isinstance(wrapper, type) and isinstance(body, wrapper):
+        if is_file and not has_end:
             self.forget()  # left as it is, so that the server may send the file by itself
             return body
         length = next((value for name, value in headers if name.lower() == "content-length"), None)
@@ -205,57 +233,30 @@ class RequestScope:
         return self.context
 
     # -------------------------------------------------------------- failure
-    async def recover(self, error: BaseException, start_response: StartResponse) -> Any:
-        """Answer a request that failed, after its dependencies have seen the error."""
-        left = await self.leave_all(error)
-        if left is None:
-            left = FastAPIError(
-                f"A dependency with yield swallowed {error!r}, so there is no response to send."
-                " Raise it again in its except block, or raise an HTTPException instead."
-            )
-            left.__cause__ = error
-        if not isinstance(left, Exception):
-            self.failure = f"its request was interrupted ({left!r})"
+    def drive(self, code: Coroutine[Any, Any, Any]) -> Any:
+        """Run what answers a failed request, and end the request should even that fail."""
+        try:
+            return drive(code, self._own_context())
+        except BaseException as error:
+            self.failure = self.failure or f"its request failed ({error!r})"
             self.end(delivered=False)
-            raise left
-        response = await self._answer(left)
-        return self.respond(start_response, response)
+            raise
 
     async def leave_all(self, error: BaseException | None) -> BaseException | None:
         """Run every exit that is left, inner ones first."""
         for exits in (self.early, self.exits, self.late):
             if exits:
-                error = await leave(exits, error, lent=self.lent)
+                left = await leave(exits, error, lent=self.lent)
+                if left is None and error is not None and exits is self.early:
+                    left = swallowed(error)  # without a response, outer scopes must not commit
+                error = left
         return error
-
-    async def _answer(self, error: Exception) -> Response:
-        self.failure = f"its request failed ({type(error).__name__}: {error})"
-        handler, seen = self.owner.handlers.find(error)
-        if isinstance(error, WerkzeugHTTPException) and error.response is not None:
-            return error.response  # type: ignore[return-value]  # abort(response) means that one
-        if handler is not None:
-            try:
-                return await self._ask(handler, seen)
-            except Exception as other:  # noqa: BLE001 (answered like any other failure)
-                error = other
-        log.error("The request failed: %r.", error, exc_info=error)
-        handler = self.owner.handlers.last_resort()
-        if handler is not None and not self.owner.debug:
-            return await self._ask(handler, error)
-        detail = None
-        if self.owner.debug:
-            detail = "".join(traceback.format_exception(error))
-        return server_error(detail)
-
-    async def _ask(self, handler: Callable[[Request, Any], Any], error: Exception) -> Response:
-        answer = handler(self.request(), error)
-        return await hop(answer) if isawaitable(answer) else answer
 
     def stream_failed(self, error: BaseException, context: Context) -> None:
         """Show a broken body's error to the dependencies, before the server hears of it."""
-        if self.exits:
-            self.failure = f"its response broke ({error!r})"
-            left = drive(leave(self.exits, error, lent=self.lent), context)
+        self.failure = f"its response broke ({error!r})"
+        if self.exits or self.late:
+            left = drive(self.leave_all(error), context)
             if left is not None and left is not error:
                 log.error("An exit raised %r after the body had broken.", left, exc_info=left)
 
@@ -266,29 +267,42 @@ class RequestScope:
         if self.ended or context is None:
             return
         self.ended = True
+        left: BaseException | None = None
         try:
             if self.exits:
-                left = drive(leave(self.exits, None, lent=self.lent), context)
+                # PERF: without a coroutine to drive, 0.5 µs less.
+                if self.hops:
+                    left = drive(leave(self.exits, None, lent=self.lent), context)
+                else:
+                    left = context.run(leave_sync, self.exits, None)
                 if left is not None:
                     log.error("An exit raised %r after the response.", left, exc_info=left)
                     self.failure = f"an exit of its request raised {left!r}"
             self.hand_over(delivered=delivered, after=self._after(context))
+            if left is not None and not isinstance(left, Exception) and raised_by_signal(left):
+                raise left
         except Exception:
             # Whatever it is, the server must not hear of it: it would cut the response off.
             log.exception("The end of a request failed.")
         finally:
-            self._request = self.response = None
+            del left  # its traceback keeps this frame
 
     def _after(self, context: Context) -> Callable[[], None] | None:
-        """The exits that wait for the first attempts of the tasks."""
+        """What waits for the first attempts of the tasks: late exits, files of the body."""
         late, lent = self.late, self.lent
-        if not late:
+        files = self.spool is not None or (
+            self._request is not None and open_form(self.environ) is not None
+        )
+        if not late and not files:
             return None
 
         def after() -> None:
-            left = drive(leave(late, None, lent=lent), context)
-            if left is not None:
-                log.error("An exit raised %r after the tasks.", left, exc_info=left)
+            if late:
+                left = drive(leave(late, None, lent=lent), context)
+                if left is not None:
+                    log.error("An exit raised %r after the tasks.", left, exc_info=left)
+            if files:
+                self._close_files()
 
         return after
 
@@ -305,41 +319,23 @@ class RequestScope:
         if self.failure or not delivered:
             outcome = Outcome(self.failure, delivered)
         outer = source_var.get()
-        if after is None and outer is not None and self._give_outwards(outer, tasks, outcome):
-            return
-        self.owner.tasks.submit(tasks, outcome, after)
+        if after is None and outer is not None and outer.collector().sink is not CLOSED:
+            # The application around this one carries them, if its request is not over.
+            manager = getattr(getattr(outer, "owner", None), "tasks", self.owner.tasks)
+            self.owner.tasks.give_outwards(tasks, outcome, outer, manager)
+        else:
+            self.owner.tasks.submit(tasks, outcome, after)
 
-    def _give_outwards(self, outer: Any, tasks: BackgroundTasks, outcome: Outcome) -> bool:
-        """Leave the tasks to the application around this one, if its request is not over."""
-        collector = outer.collector()
-        if collector.sink is CLOSED:
-            return False
-        kept = self.owner.tasks.applicable(tasks, outcome)
-        for task in kept:
-            task.context.run(source_var.set, outer)
-        collector.adopt_all(kept)
-        close_collector(tasks)
-        self._warn_differing(outer)
-        return True
+    def rescued(self, close: Callable[[], None]) -> None:
+        """Close a response that nobody closed, and say so where tasks were waiting.
 
-    def _warn_differing(self, outer: Any) -> None:
-        inner = self.owner.tasks
-        manager = getattr(getattr(outer, "owner", None), "tasks", inner)
-        if manager is not inner and inner.differs_from(manager) and id(inner) not in self._warned:
-            self._warned.add(id(inner))
-            log.warning(
-                "An application inside another has task options of its own; its tasks run"
-                " by those of the outermost. Give both the same TaskManager to be clear."
-            )
-
-    def rescued(self) -> None:
-        """End a request whose response nobody closed; runs in a thread of its own."""
-        self.warn_unclosed(lambda: self.end(delivered=True))
-
-    def warn_unclosed(self, end: Callable[[], None]) -> None:
-        """End the request, and say so where tasks were waiting."""
+        Runs in a thread of its own.
+        """
         waiting = len(self.tasks.tasks) if self.tasks is not None else 0
-        end()
+        try:
+            close()
+        except Exception:
+            log.exception("A response that was thrown away could not be closed.")
         if waiting:
             warnings.warn(
                 f"A response was thrown away without close(), with {waiting} background tasks"
@@ -351,3 +347,13 @@ class RequestScope:
 
 def _is_resource(value: Any) -> bool:
     return any(hasattr(value, name) for name in _RESOURCE)
+
+
+def swallowed(error: BaseException) -> FastAPIError:
+    """What a request failed with when a dependency swallowed the reason."""
+    failure = FastAPIError(
+        f"The request is raising an exception and a dependency with yield swallows it, so there is"
+        f" no response to send ({error!r}). Raise it again there, or raise an HTTPException."
+    )
+    failure.__cause__ = error
+    return failure

@@ -23,10 +23,18 @@ from wsgibg._annotations import (
 )
 from wsgibg._fields import Field
 from wsgibg.background import BackgroundTask
-from wsgibg.exceptions import RegistrationError
+from wsgibg.exceptions import EndpointContext, RegistrationError
 from wsgibg.params import Depends, Marker
 
-__all__ = ["Kind", "Parameter", "kind_of", "place_of", "read_signature", "return_annotation"]
+__all__ = [
+    "Kind",
+    "Parameter",
+    "context_of",
+    "kind_of",
+    "place_of",
+    "read_signature",
+    "return_annotation",
+]
 
 Kind = Literal["call", "coroutine", "generator", "async_generator"]
 _EMPTY = inspect.Parameter.empty
@@ -70,10 +78,10 @@ def kind_of(func: Any) -> Kind:
     """
     bare = _impartial(func)
     faces = [bare, inspect.unwrap(bare)]
-    if not inspect.isclass(faces[1]) and not inspect.isroutine(bare):
-        method = getattr(bare, "__call__", None)  # noqa: B004 (its kind is asked)
-        if method is not None:
-            faces += [_impartial(method), inspect.unwrap(_impartial(method))]
+    for face in tuple(faces):
+        if not inspect.isclass(face) and not inspect.isroutine(face):
+            method = _impartial(face.__call__)
+            faces += [method, inspect.unwrap(method)]
     for face in faces:
         if inspect.isasyncgenfunction(face):
             return "async_generator"
@@ -94,6 +102,21 @@ def place_of(func: Any) -> str:
         return f"{inspect.getsourcefile(target)}:{line} {name}()"
     except (OSError, TypeError):
         return f"{name}()"
+
+
+def context_of(func: Any, path: str) -> EndpointContext:
+    """What an error's text says of a handler.
+
+    Args:
+        func: the handler.
+        path: method and path.
+    """
+    place, _, name = place_of(func).rpartition(" ")
+    context = EndpointContext(path=path, function=name.removesuffix("()"))
+    file, _, line = place.rpartition(":")
+    if file:
+        context["file"], context["line"] = file, int(line)
+    return context
 
 
 def _signature(func: Any) -> inspect.Signature:
@@ -230,7 +253,7 @@ class _Reader:
             annotation = Annotated[annotation, info]
         elif own:
             info = copy(own[-1])
-            if not info.is_required():
+            if info.default is not params.Undefined:
                 self.refuse(
                     f"{type(info).__name__}() in Annotated cannot have a default."
                     " Write it behind the annotation, as `= value`."
@@ -245,7 +268,8 @@ class _Reader:
             self.refuse(
                 "pydantic's Field() does not say where the value is. Use Query() or Body()."
             )
-        return Field(self.name, alias, annotation, base, info, self.place())
+        checks = isinstance(info, params.Param)
+        return Field(self.name, alias, annotation, base, info, self.place(), checks_default=checks)
 
     def _set_default(self, info: Marker, default: Any) -> None:
         if default is _EMPTY or default is ...:
@@ -271,8 +295,9 @@ class _Reader:
                 self.refuse(
                     f"a part of the path is one string, which {base!r} cannot be read from."
                 )
-        elif isinstance(info, params.Path) and not self.lenient:
-            self.refuse(f"the path has no {{{self.name}}}. Name it there, or use Query().")
+        elif isinstance(info, params.Path):
+            if not self.lenient and self._alias(info) not in self.path_names:
+                self.refuse(f"the path has no {{{self.name}}}. Name it there, or use Query().")
         elif isinstance(info, params.Param):
             fits = is_scalar(base) or is_scalar_sequence(base) or is_class(base, BaseModel)
             if isinstance(info, params.Query) and not fits:

@@ -9,7 +9,6 @@ from typing import Any
 from wsgibg._fields import Field
 from wsgibg._models import Collect
 from wsgibg._signature import Kind
-from wsgibg.exceptions import RegistrationError
 from wsgibg.params import Scope
 
 __all__ = ["Argument", "Call", "Give", "Plan", "Read", "Recall", "Step"]
@@ -29,6 +28,7 @@ class Read:
         key: the key in its source (for a path parameter: its position in the match).
         many: whether it is a list of the values of a repeated key.
         collect: gathers the input of a parameter model from the whole source.
+        text: whether the source gives text; a path's convertor gives something else.
     """
 
     slot: int
@@ -37,6 +37,7 @@ class Read:
     key: str | int
     many: bool
     collect: Collect | None = None
+    text: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,11 +106,7 @@ class Plan:
     @property
     def handler(self) -> Call:
         """The last step."""
-        last = self.steps[-1]
-        if not isinstance(last, Call):
-            msg = "a plan ends with the call of its handler"
-            raise RegistrationError(msg)
-        return last
+        return self.calls()[-1]
 
     def reads(self, location: str) -> list[Read]:
         """The values that are read from one place."""

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from contextvars import copy_context
 from threading import RLock
 from typing import Any, TypeVar, Unpack, cast
 from urllib.parse import quote
 
 from wsgibg._compile import Compiled
 from wsgibg._match import NO_MATCH, RouteTable
+from wsgibg._overrides import Overrides
+from wsgibg._recovery import recover
 from wsgibg._route_options import RouterOptions
+from wsgibg._scope import RequestScope
 from wsgibg.background import BackgroundTask
-from wsgibg.datastructures import State
+from wsgibg.datastructures import URL, State
+from wsgibg.encoders import dump_json
 from wsgibg.exception_handlers import ExceptionHandlers
 from wsgibg.exceptions import HTTPException, RegistrationError
 from wsgibg.executors import Executor
 from wsgibg.executors.inline import InlineExecutor
 from wsgibg.manager import AfterTaskError, TaskHook, TaskManager
 from wsgibg.params import Scope
-from wsgibg.responses import RedirectResponse, Response
+from wsgibg.responses import RedirectResponse, Response, status_line
 from wsgibg.routing import APIRoute, APIRouter, Mount
 
 __all__ = ["App", "AppOptions"]
@@ -81,37 +86,6 @@ _LATER = {
 }
 
 
-class Overrides(dict[Any, Any]):
-    """``app.dependency_overrides``: a dictionary that has routes compiled anew when it changes."""
-
-    def __init__(self, changed: Callable[[], None]) -> None:
-        self._changed = changed
-
-    def __setitem__(self, key: Any, value: Any) -> None:
-        super().__setitem__(key, value)
-        self._changed()
-
-    def __delitem__(self, key: Any) -> None:
-        super().__delitem__(key)
-        self._changed()
-
-    def clear(self) -> None:
-        """Forget every override."""
-        super().clear()
-        self._changed()
-
-    def pop(self, key: Any, *default: Any) -> Any:
-        """Forget one override and return it."""
-        found = super().pop(key, *default)
-        self._changed()
-        return found
-
-    def update(self, *args: Any, **kwargs: Any) -> None:
-        """Add overrides."""
-        super().update(*args, **kwargs)
-        self._changed()
-
-
 class App(APIRouter):
     """A WSGI application with typed handlers, dependencies and background tasks.
 
@@ -146,6 +120,7 @@ class App(APIRouter):
             options.get("executor") or InlineExecutor(),
             executors=options.get("executors"),
             after_task_error=options.get("after_task_error", "continue"),
+            async_inline=options.get("async_inline", True),
         )
         self.dependency_scope: Scope = options.get("dependency_scope", "request")
         if self.dependency_scope not in ("function", "request", "tasks"):
@@ -155,6 +130,7 @@ class App(APIRouter):
         self.max_content_length = options.get("max_content_length")
         self._overrides = Overrides(self._forget_plans)
         self._building = RLock()
+        self._closed = False
         self._served: tuple[APIRoute | Mount, ...] = ()
         self._classes: tuple[type[Response] | None, ...] = ()
         self._entries: list[Entry] = []
@@ -172,9 +148,8 @@ class App(APIRouter):
         return self._overrides
 
     @dependency_overrides.setter
-    def dependency_overrides(self, overrides: Mapping[Any, Any]) -> None:
-        self._overrides.clear()
-        self._overrides.update(overrides)
+    def dependency_overrides(self, overrides: Mapping[Any, Any] | None) -> None:
+        self._overrides.replace(dict(overrides or {}))
 
     def exception_handler(self, key: int | type[Exception]) -> Callable[[F], F]:
         """Have the decorated function answer exceptions of a class, or of an HTTP status.
@@ -206,7 +181,7 @@ class App(APIRouter):
         return self.tasks.drain(timeout)
 
     def _open(self) -> None:
-        if self._served:
+        if self._closed:
             msg = (
                 "The app has served its first request, so a route or handler that is added now"
                 " would not be there for all. Declare everything before the app is served."
@@ -220,7 +195,9 @@ class App(APIRouter):
     # -------------------------------------------------------------- serving
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         """Answer a request (PEP 3333)."""
-        path: str = environ["PATH_INFO"]
+        if self.root_path:
+            environ = _below(environ, self.root_path)
+        path: str = environ.get("PATH_INFO", "")
         if not path.isascii():
             # PEP 3333 hands UTF-8 on as Latin-1; broken UTF-8 becomes U+FFFD, as in FastAPI.
             path = path.encode("latin-1", "replace").decode("utf-8", "replace")
@@ -238,7 +215,7 @@ class App(APIRouter):
             methods = route.methods if isinstance(route, APIRoute) else ()
             error = HTTPException(405, headers={"Allow": ", ".join(sorted(methods))})
             return self._refuse(environ, start_response, error)
-        if self.redirect_slashes and path not in ("", "/"):
+        if self.redirect_slashes and path != "/":
             other = path.rstrip("/") if path.endswith("/") else path + "/"
             if self._find(other, environ["REQUEST_METHOD"]) is not NO_MATCH:
                 return self._redirect(environ, start_response, other)
@@ -247,27 +224,31 @@ class App(APIRouter):
     def _refuse(
         self, environ: dict[str, Any], start_response: Callable[..., Any], error: HTTPException
     ) -> Any:
-        def handler() -> None:
-            raise error
-
-        return self._compiled(APIRoute("", handler, frozenset()), None).entry()(
-            environ, start_response, ()
-        )
+        if self.handlers.is_default(error) and environ["REQUEST_METHOD"] != "HEAD":
+            # PERF: without a scope and a response, 1 µs instead of 12.
+            body = dump_json({"detail": error.detail})
+            length = ("Content-Length", str(len(body)))
+            headers = [*(error.headers or {}).items(), length, ("Content-Type", "application/json")]
+            start_response(status_line(error.status_code), headers)
+            return (body,)
+        scope = RequestScope()
+        scope.environ = environ
+        scope.owner = self
+        scope.context = copy_context()
+        return scope.drive(recover(scope, error, start_response))
 
     def _redirect(
         self, environ: dict[str, Any], start_response: Callable[..., Any], path: str
     ) -> Any:
-        host = environ.get("HTTP_HOST") or environ["SERVER_NAME"]
-        root = environ.get("SCRIPT_NAME", "")
         query = environ.get("QUERY_STRING", "")
-        url = f"{environ['wsgi.url_scheme']}://{host}{quote(root)}{quote(path)}"
+        url = str(URL.root_of(environ)).rstrip("/") + quote(path)
         return RedirectResponse(f"{url}?{query}" if query else url)(environ, start_response)
 
     # -------------------------------------------------------------- building
     def _first_find(self, path: str, method: str) -> tuple[int, tuple[Any, ...]]:
         """Flatten the routes at the first request; `include_router` is live until then."""
         with self._building:
-            if not self._served:
+            if not self._closed:
                 flat = list(self.flat())
                 table = RouteTable(
                     [
@@ -279,6 +260,7 @@ class App(APIRouter):
                 served = tuple(route for route, _ in flat)
                 self._entries = [self._lazy(position, served) for position in range(len(served))]
                 self._served = served
+                self._closed = True
                 self._find = table.find
         return self._find(path, method)
 
@@ -308,12 +290,11 @@ class App(APIRouter):
 
     def _compiled(self, route: APIRoute, default: type[Response] | None) -> Compiled:
         plan = route.plan(overrides=dict(self._overrides), default_scope=self.dependency_scope)
-        methods = "|".join(sorted(route.methods))
         return Compiled(
             plan,
             route.returns(default),
             self,
-            f"{methods} {route.path}",
+            route.title,
             async_inline=self.async_inline,
             max_content_length=self.max_content_length,
             strict_content_type=self._options.get("strict_content_type", True),
@@ -338,6 +319,19 @@ class App(APIRouter):
             return None
         route = self._served[at]
         return self._compiled(route, self._classes[at]) if isinstance(route, APIRoute) else None
+
+
+def _below(environ: dict[str, Any], root_path: str) -> dict[str, Any]:
+    """The environ with ``root_path`` as SCRIPT_NAME, unless the server or a mount gave one.
+
+    A proxy may strip it from the path or not, as in FastAPI.
+    """
+    if environ.get("SCRIPT_NAME"):
+        return environ
+    path = environ.get("PATH_INFO", "")
+    if path == root_path or path.startswith(root_path + "/"):
+        path = path[len(root_path) :]
+    return {**environ, "SCRIPT_NAME": root_path, "PATH_INFO": path}
 
 
 def _mount_entry(mount: Mount) -> Entry:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from functools import partial
+from io import IOBase
 from typing import Any, Self
 
 from werkzeug.wsgi import ClosingIterator
@@ -18,6 +20,7 @@ from wsgibg.manager import AfterTaskError, TaskManager
 __all__ = ["WrappedApp", "wrap"]
 
 WSGIApp = Callable[..., Any]
+_CHUNK_SIZE = 64 * 1024
 
 
 class _ForeignScope(RequestScope):
@@ -30,17 +33,18 @@ class _ForeignScope(RequestScope):
         self.ended = True
         self.hand_over(delivered=delivered)
 
-    def rescued(self) -> None:
-        self.warn_unclosed(lambda: self.end_foreign(delivered=True))
-
 
 class ForeignEnding(ClosingIterator):
     """A foreign application's body; closing it closes the body, then ends the request."""
 
     def __init__(self, body: Iterable[bytes], scope: _ForeignScope) -> None:
+        self._scope: _ForeignScope | None = None  # the response is not yet answered for
         self._body = body
-        self._iterator = iter(body)
-        self._scope: _ForeignScope | None = scope
+        chunks: Iterable[bytes] = body
+        if isinstance(body, IOBase):  # a bare file is iterated by lines, however short or long
+            chunks = iter(partial(body.read, _CHUNK_SIZE), b"")
+        self._iterator = iter(chunks)
+        self._scope = scope
         self._exhausted = False
 
     def __iter__(self) -> Self:
@@ -68,7 +72,7 @@ class ForeignEnding(ClosingIterator):
 
     def __del__(self) -> None:
         if self._scope is not None:
-            rescue(self._scope)
+            rescue(self._scope, self.close)
 
 
 def _is_spent(iterator: Any) -> bool:
@@ -101,6 +105,8 @@ class WrappedApp:
         outer = source_var.get()
         if isinstance(outer, _ForeignScope) and outer.environ is environ and not outer.ended:
             return self.app(environ, start_response)  # wrapped twice: the outer one carries them
+        if isinstance(outer, _ForeignScope) and outer.ended:
+            outer = None  # a request that nobody closed left its variable behind
         scope = _ForeignScope()
         scope.environ = environ
         scope.owner = self
@@ -110,19 +116,19 @@ class WrappedApp:
         environ["wsgibg.tasks"] = scope.collector()
         try:
             body = self.app(environ, start_response)
+            tasks = scope.collector()
+            if not tasks.tasks and _is_whole(body, environ):
+                _leave(scope)
+                scope.forget()
+                return body
+            if self.tasks.holds and tasks.tasks:
+                self.tasks.hold(tasks)
+            return ForeignEnding(body, scope)
         except BaseException as error:
             _leave(scope)
             scope.failure = f"its request failed ({type(error).__name__}: {error})"
             scope.end_foreign(delivered=False)
             raise
-        tasks = scope.tasks
-        if tasks is not None and not tasks.tasks and _is_whole(body, environ):
-            _leave(scope)
-            scope.forget()
-            return body
-        if self.tasks.holds and tasks is not None and tasks.tasks:
-            self.tasks.hold(tasks)
-        return ForeignEnding(body, scope)
 
     def drain(self, timeout: float = 25.0) -> list[BackgroundTask]:
         """Wait for the tasks that were handed to executors; see `TaskManager.drain`."""
@@ -131,7 +137,7 @@ class WrappedApp:
 
 def _is_whole(body: Any, environ: Mapping[str, Any]) -> bool:
     """Whether no code of the application runs any more while the body is sent."""
-    if type(body) in (list, tuple):
+    if type(body) in (list, tuple) or isinstance(body, IOBase):  # uWSGI's wrapper is the file
         return True
     wrapper = environ.get("wsgi.file_wrapper")
     return isinstance(wrapper, type) and isinstance(body, wrapper)

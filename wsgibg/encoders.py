@@ -293,7 +293,7 @@ def dump_json(value: Any) -> bytes:
         >>> dump_json({"at": dt.time(8, 30)})
         b'{"at":"08:30:00"}'
     """
-    # PERF: a dictionary of 4 plain values 0.7 µs; jsonable_encoder and json.dumps take 12.
+    # PERF: a dictionary of 4 plain values 1.1 µs; jsonable_encoder and json.dumps take 11.
     if is_plain(value):
         try:
             raw = to_json(value)

@@ -7,18 +7,21 @@ from http import HTTPStatus
 from typing import Any
 
 from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
+from werkzeug.wrappers import Response as WerkzeugResponse
 
 from wsgibg.encoders import jsonable_encoder
-from wsgibg.exceptions import HTTPException, RequestValidationError
+from wsgibg.exceptions import FastAPIError, HTTPException, RequestValidationError
 from wsgibg.requests import Request
 from wsgibg.responses import JSONResponse, PlainTextResponse, Response
 
 __all__ = [
     "ExceptionHandlers",
     "body_allowed",
+    "checked",
     "http_exception_handler",
     "request_validation_exception_handler",
     "server_error",
+    "text_of",
 ]
 
 Handler = Callable[[Request, Any], Any]
@@ -48,12 +51,33 @@ def request_validation_exception_handler(
 ) -> JSONResponse:
     """FastAPI's answer to wrong data: 422 with every error.
 
+    What was sent may be nothing that JSON can carry back: NaN, half a surrogate pair, bytes that
+    are no text, an endless nesting. FastAPI answers 500 then; here it is shown as Python's `repr`.
+
     Args:
         request: the request that failed.
         exc: the errors.
     """
     del request
-    return JSONResponse({"detail": jsonable_encoder(exc.errors())}, status_code=422)
+    errors = exc.errors()
+    try:
+        return JSONResponse({"detail": jsonable_encoder(errors)}, status_code=422)
+    except (ValueError, RecursionError):
+        return JSONResponse({"detail": [_shown(each) for each in errors]}, status_code=422)
+
+
+def _shown(error: Mapping[str, Any]) -> dict[str, Any]:
+    """An error of which every part can be sent."""
+    loc = [part if isinstance(part, int) else _text(str(part)) for part in error["loc"]]
+    shown = {"type": error["type"], "loc": loc, "msg": _text(error["msg"])}
+    try:
+        return {**shown, "input": _text(repr(error.get("input")))}
+    except RecursionError:
+        return {**shown, "input": "..."}
+
+
+def _text(text: str) -> str:
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def server_error(detail: str | None = None) -> Response:
@@ -72,10 +96,26 @@ def as_ours(error: WerkzeugHTTPException) -> HTTPException:
     code = error.code or 500
     headers = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     phrase = HTTPStatus(code).phrase if code in HTTPStatus._value2member_map_ else None
-    ours = HTTPException(code, phrase or error.name, headers or None)
+    detail = phrase or error.name
     if error.description is not None and error.description != type(error).description:
-        ours.detail = error.description
-    return ours
+        detail = error.description
+    return HTTPException(code, detail, headers or None)
+
+
+def checked(answer: Any) -> Response:
+    """What a handler returned, if it is a response, ours or Werkzeug's."""
+    if not isinstance(answer, (Response, WerkzeugResponse)):
+        msg = f"{answer!r} is not a response. Return a Response from the exception handler."
+        raise FastAPIError(msg)
+    return answer  # type: ignore[return-value]
+
+
+def text_of(error: BaseException) -> str:
+    """Class and message; an input that is nested too deep to be shown is part of some."""
+    try:
+        return f"{type(error).__name__}: {error}"
+    except Exception:  # noqa: BLE001 (it may be the user's own ``__str__``)
+        return type(error).__name__
 
 
 class ExceptionHandlers:
@@ -121,6 +161,13 @@ class ExceptionHandlers:
         if isinstance(error, WerkzeugHTTPException):
             return self.by_class[HTTPException], as_ours(error)
         return None, error
+
+    def is_default(self, error: HTTPException) -> bool:
+        """Whether an HTTP exception gets our own answer, whose form is known."""
+        return (
+            error.status_code not in self.by_status
+            and self.by_class[HTTPException] is http_exception_handler
+        )
 
     def last_resort(self) -> Handler | None:
         """The handler for whatever nobody else handles; the error is logged all the same."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypedDict
 
 from pydantic import BaseModel, create_model
 from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
@@ -12,6 +12,7 @@ from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
 __all__ = [
     "ClosedResourceWarning",
     "DependencyScopeError",
+    "EndpointContext",
     "FastAPIError",
     "HTTPException",
     "RegistrationError",
@@ -51,8 +52,11 @@ class TaskRefused(FastAPIError, TypeError):
     """
 
 
-class ClosedResourceWarning(ResourceWarning):
-    """A task was given a dependency's value that will be closed before the task runs."""
+class ClosedResourceWarning(UserWarning):
+    """A task was given a dependency's value that will be closed before the task runs.
+
+    A ``UserWarning`` and no ``ResourceWarning``, which Python hides unless it is asked for.
+    """
 
 
 class WsgibgDeprecationWarning(UserWarning):
@@ -91,6 +95,10 @@ class HTTPException(WerkzeugHTTPException):
         """Werkzeug's hook for the headers, with ours added (used where Flask answers)."""
         return [*super().get_headers(*args, **kwargs), *(self.headers or {}).items()]
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Exceptions are copied by their args, which Werkzeug's do not keep.
+        return _restored, (type(self), self.__dict__)
+
     def __str__(self) -> str:
         return f"{self.status_code}: {self.detail}"
 
@@ -98,46 +106,60 @@ class HTTPException(WerkzeugHTTPException):
         return f"{type(self).__name__}(status_code={self.status_code!r}, detail={self.detail!r})"
 
 
+class EndpointContext(TypedDict, total=False):
+    """The handler that an error belongs to, for its text."""
+
+    function: str
+    path: str
+    file: str
+    line: int
+
+
+def _restored(kind: type[HTTPException], state: dict[str, Any]) -> HTTPException:
+    """A copied or unpickled exception."""
+    error = kind.__new__(kind)
+    error.__dict__.update(state)
+    return error
+
+
 class ValidationException(Exception):
     """Data did not have the declared form; ``errors()`` lists every place.
 
     Args:
         errors: pydantic's error dictionaries, each with ``loc``, ``msg`` and ``type``.
+        body: what was validated, for a handler that wants to show it.
+        endpoint_ctx: the handler.
     """
 
-    def __init__(self, errors: Sequence[Any]) -> None:
+    def __init__(
+        self,
+        errors: Sequence[Any],
+        *,
+        body: Any = None,
+        endpoint_ctx: EndpointContext | None = None,
+    ) -> None:
         self._errors = errors
+        self.body = body
+        self.endpoint_ctx = endpoint_ctx
 
     def errors(self) -> Sequence[Any]:
         """Every error, in the order in which the parameters were read."""
         return self._errors
 
     def __str__(self) -> str:
+        count = f"{len(self._errors)} validation error{'s'[: len(self._errors) != 1]}"
+        context = self.endpoint_ctx or {}
+        place = ""
+        if "file" in context:
+            place = f"{context['file']}:{context.get('line')} {context.get('function')}()"
+        where = " ".join(part for part in (context.get("path"), place) if part)
         lines = "".join(f"\n  {error}" for error in self._errors)
-        return f"{len(self._errors)} validation error{'s'[: len(self._errors) != 1]}:{lines}"
+        return f"{count}{' in ' if where else ''}{where}:{lines}"
 
 
 class RequestValidationError(ValidationException):
-    """The request's data are wrong; answered with 422 and FastAPI's body.
-
-    Args:
-        errors: pydantic's error dictionaries.
-        body: the body as it was parsed, for a handler that wants to show it.
-    """
-
-    def __init__(self, errors: Sequence[Any], *, body: Any = None) -> None:
-        super().__init__(errors)
-        self.body = body
+    """The request's data are wrong; answered with 422 and FastAPI's body."""
 
 
 class ResponseValidationError(ValidationException):
-    """The handler returned something its response model refuses; the client gets a 500.
-
-    Args:
-        errors: pydantic's error dictionaries.
-        body: what the handler returned.
-    """
-
-    def __init__(self, errors: Sequence[Any], *, body: Any = None) -> None:
-        super().__init__(errors)
-        self.body = body
+    """The handler returned something its response model refuses; the client gets a 500."""

@@ -5,13 +5,17 @@ from __future__ import annotations
 import importlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
 from threading import Lock
+from time import monotonic
 from typing import Any, Literal
 
-from wsgibg._attempt import report
+from wsgibg._aio import lending_possible
+from wsgibg._attempt import leave_batch, report
 from wsgibg.background import (
     BackgroundTask,
     BackgroundTasks,
+    TaskSource,
     close_collector,
     request_collector,
     source_var,
@@ -39,6 +43,8 @@ class TaskManager:
         executors: further executors, by the names that ``task(executor=...)`` uses.
         after_task_error: ``"continue"`` with the next task when one fails, or ``"stop"`` the
             batch as Starlette does.
+        async_inline: whether async tasks that cannot suspend may run in the thread of their
+            batch, which borrows the event loop for them.
 
     Example:
         >>> from wsgibg import App
@@ -53,6 +59,7 @@ class TaskManager:
         *,
         executors: Mapping[str, Executor] | None = None,
         after_task_error: AfterTaskError = "continue",
+        async_inline: bool = True,
     ) -> None:
         if after_task_error not in ("continue", "stop"):
             msg = f'after_task_error={after_task_error!r}: use "continue" or "stop".'
@@ -60,8 +67,11 @@ class TaskManager:
         self.executor = executor
         self.executors = dict(executors or {})
         self.stop_on_error = after_task_error == "stop"
+        self.lends = async_inline and lending_possible()
         self.watched = False
         self._hooks: list[TaskHook] = []
+        #: Whether it was warned that another manager's options hold for its tasks.
+        self._told = False
         self._started: set[Executor] = set()
         self._starting = Lock()
         #: Whether any executor has to hold a batch before the first byte.
@@ -119,7 +129,10 @@ class TaskManager:
 
     def accept(self, task: BackgroundTask) -> None:
         """Refuse, in `add_task`, a task that its executor cannot carry."""
-        self.executor_of(task).check(task)
+        executor = self.executor_of(task)
+        executor.check(task)
+        if executor.durable:  # it may be known from the task's options alone
+            self.holds = True
 
     def _start(self, executor: Executor) -> None:
         if executor not in self._started:
@@ -147,12 +160,14 @@ class TaskManager:
         wanted = [
             task
             for task in tasks.tasks
-            if outcome.suits("returned" if task.options is None else task.options.when)
+            if task not in tasks.held
+            and outcome.suits("returned" if task.options is None else task.options.when)
         ]
         for executor, batch in self._sorted(wanted):
             if executor.durable:
                 self._start(executor)
                 executor.hold(batch)
+                tasks.held += tuple(batch.tasks)
 
     def submit(
         self,
@@ -184,9 +199,12 @@ class TaskManager:
                 batch.outcome = outcome
             if after is not None:
                 batch.after = after
-            if executor not in self._started:
-                self._start(executor)
-            executor.submit(batch)
+            try:
+                if executor not in self._started:
+                    self._start(executor)
+                executor.submit(batch)
+            except Exception as error:  # noqa: BLE001 (told of each task)
+                self._not_taken(batch, executor, error)
 
     def drain(self, timeout: float = 25.0) -> list[BackgroundTask]:
         """Wait for the tasks that were handed to executors.
@@ -197,44 +215,93 @@ class TaskManager:
         Returns:
             The tasks that had not ended by then.
         """
+        deadline = monotonic() + timeout
         left: list[BackgroundTask] = []
-        for executor in (self.executor, *self.executors.values()):
-            left += executor.drain(timeout)
+        for executor in dict.fromkeys((self.executor, *self.executors.values(), *self._started)):
+            left += executor.drain(max(0.0, deadline - monotonic()))
         return left
 
     def applicable(self, tasks: BackgroundTasks, outcome: Outcome) -> list[BackgroundTask]:
         """The tasks whose condition the outcome meets; the others are dropped."""
-        kept = []
+        kept, held = [], []
         for task in tasks.tasks:
             if outcome.suits("returned" if task.options is None else task.options.when):
                 kept.append(task)
-            else:
-                self._drop(task, outcome)
+                continue
+            report(self, "dropped", task, outcome.why_not())
+            if task in tasks.held:
+                held.append(task)
+        for executor, batch in self._sorted(held):
+            try:
+                executor.discard(batch, outcome.why_not())
+            except Exception:
+                log.exception("%r could not discard %r.", executor, batch.tasks)
         return kept
 
-    def differs_from(self, other: TaskManager) -> bool:
+    def give_outwards(
+        self, tasks: BackgroundTasks, outcome: Outcome, outer: TaskSource, manager: TaskManager
+    ) -> None:
+        """Leave what a request collected to the request around it.
+
+        Args:
+            tasks: the inner request's collector.
+            outcome: how the inner request ended.
+            outer: the request around it, which is not over.
+            manager: who carries that one's tasks.
+        """
+        kept = self.applicable(tasks, outcome)
+        close_collector(tasks)
+        for task in kept:
+            task.context.run(source_var.set, outer)
+            options = task.options
+            if options is not None and options.when == "error":
+                # It was asked how this request ended; the one around it may well succeed.
+                task._options = replace(options, when="always")
+            try:
+                outer.collector().adopt_all([task])
+            except TaskRefused as refusal:
+                report(self, "lost", task, str(refusal))
+        if not self._told and self._differs_from(manager):
+            self._told = True
+            log.warning(
+                "An application inside another has task options of its own; its tasks run"
+                " by those of the outermost. Give both the same TaskManager to be clear."
+            )
+
+    def _differs_from(self, other: TaskManager) -> bool:
         """Whether its tasks would run in another way under the other manager."""
-        return (
+        return self is not other and (
             type(self.executor) is not type(other.executor)
             or self.stop_on_error is not other.stop_on_error
             or bool(self.executors)
         )
 
     def reroute(self, batch: BackgroundTasks, task: BackgroundTask) -> bool:
-        """Submit apart a task, added while its batch ran, that belongs to another executor."""
+        """Submit apart a task, added while its batch ran, that is not this batch's to run.
+
+        It is where its options name another executor, or a condition that the request did not
+        meet. A task that leaves both open goes on with the batch of the task that added it.
+        """
         options = task.options
         if options is None:
             return False
-        if batch.outcome.suits(options.when) and self.executor_of(task) is batch.executor:
+        outcome = RETURNED if options.when == "returned" else batch.outcome
+        stays = options.executor is None or self.executor_of(task) is batch.executor
+        if stays and outcome.suits(options.when):
             return False
         apart = request_collector(None)
         apart.tasks.append(task)
         apart.has_options = True
-        self.submit(apart, batch.outcome)
+        self.submit(apart, outcome)
         return True
 
-    def _drop(self, task: BackgroundTask, outcome: Outcome) -> None:
-        report(self, "dropped", task, outcome.why_not())
+    def _not_taken(self, batch: BackgroundTasks, executor: Executor, error: Exception) -> None:
+        """Tell of a batch that its executor refused, and leave what waits for its tasks."""
+        log.error("%r did not take a batch of tasks.", executor, exc_info=error)
+        for task in batch.tasks:
+            report(self, "lost", task, f"its executor failed ({error!r})")
+        close_collector(batch)
+        leave_batch(batch)
 
     def _sorted(self, tasks: Iterable[BackgroundTask]) -> list[tuple[Executor, BackgroundTasks]]:
         """One batch for each executor, each in order."""
@@ -242,7 +309,7 @@ class TaskManager:
         for task in tasks:
             executor = self.executor_of(task)
             if executor not in batches:
-                batches[executor] = request_collector(None)
+                batches[executor] = request_collector(self, asks=self.checks)
             batches[executor].tasks.append(task)
             # Inside the task, current_tasks() is its batch; the request's collector is closed.
             task.context.run(source_var.set, batches[executor])

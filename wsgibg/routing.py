@@ -10,7 +10,7 @@ from wsgibg._match import PathPattern
 from wsgibg._plan import make_plan
 from wsgibg._returns import ModelOptions, Returns, response_model_of
 from wsgibg._route_options import IncludeOptions, RouteOptions, RouterOptions
-from wsgibg._signature import place_of, return_annotation
+from wsgibg._signature import context_of, place_of, return_annotation
 from wsgibg._steps import Plan
 from wsgibg.datastructures import URLPath
 from wsgibg.exceptions import RegistrationError
@@ -27,15 +27,8 @@ class NoMatchFound(LookupError):
     """No route has this name and these path parameters."""
 
 
-class _Unset:
-    """The default of ``response_model``: the return annotation counts."""
-
-    def __repr__(self) -> str:
-        return "<the return annotation>"
-
-
-UNSET: Any = _Unset()
-
+#: The default of ``response_model``: the return annotation counts.
+UNSET: Any = object()
 
 _KNOWN = RouteOptions.__optional_keys__
 
@@ -76,6 +69,11 @@ class APIRoute:
         return given or own
 
     @property
+    def title(self) -> str:
+        """Its methods and path: ``GET /items``."""
+        return f"{'|'.join(sorted(self.methods))} {self.path}"
+
+    @property
     def dependencies(self) -> list[Depends]:
         """The dependencies of its decorator (and of what it was included by)."""
         return list(self.options.get("dependencies") or ())
@@ -84,7 +82,7 @@ class APIRoute:
         """Flatten the handler and what it depends on; see `make_plan`."""
         return make_plan(
             self.endpoint,
-            path_names=self.pattern.names,
+            pattern=self.pattern,
             dependencies=self.dependencies,
             **options,
         )
@@ -109,8 +107,9 @@ class APIRoute:
         )
         response_class = options.get("response_class", default)
         status = options.get("status_code")
-        place = place_of(self.endpoint)
-        return Returns(model, shape, None if status is None else int(status), response_class, place)
+        context = context_of(self.endpoint, self.title)
+        code = None if status is None else int(status)
+        return Returns(model, shape, code, response_class, context)
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,10 +160,11 @@ class APIRouter:
         >>> app = App()
         >>> app.include_router(router)
         >>> app.url_path_for("read_user", user_id=7)
-        URLPath('/users/7')
+        '/users/7'
     """
 
     def __init__(self, **options: Unpack[RouterOptions]) -> None:
+        _check_options("APIRouter()", options, RouterOptions.__optional_keys__)
         self.prefix = options.pop("prefix", "")
         _check_prefix(self.prefix)
         self.redirect_slashes = options.pop("redirect_slashes", True)
@@ -279,6 +279,7 @@ class APIRouter:
             RegistrationError: the router contains this one, or a path would be empty.
         """
         self._open()
+        _check_options("include_router()", options, IncludeOptions.__optional_keys__)
         prefix = options.pop("prefix", "")
         _check_prefix(prefix)
         if router is self or router.contains(self):
@@ -328,13 +329,20 @@ class APIRouter:
             if isinstance(route, APIRoute) and route.name == name:
                 if set(route.pattern.names) == set(path_params):
                     return URLPath(route.pattern.build(path_params))
-            elif isinstance(route, Mount) and route.name is not None:
+            elif isinstance(route, Mount):
                 found = _mounted_path(route, name, path_params)
                 if found is not None:
                     return found
         given = ", ".join(path_params) or "none"
         msg = f"No route is named {name!r} with the path parameters {given}."
         raise NoMatchFound(msg)
+
+
+def _check_options(what: str, options: Mapping[str, Any], known: frozenset[str]) -> None:
+    for name in options:
+        if name not in known:
+            msg = f"{what} has no option {name!r}. Its options: {', '.join(sorted(known))}."
+            raise TypeError(msg)
 
 
 def _check_prefix(prefix: str) -> None:
@@ -366,13 +374,17 @@ def _prefixed(route: APIRoute | Mount, prefix: str, outer: Mapping[str, Any]) ->
 
 def _mounted_path(mount: Mount, name: str, path_params: Mapping[str, Any]) -> URLPath | None:
     """The path of a mount itself (``path=...``), or of a route of the app that is mounted."""
-    if name == mount.name and set(path_params) == {"path"}:
-        return URLPath(mount.path + "/" + str(path_params["path"]).lstrip("/"))
-    own, _, rest = name.partition(":")
+    given = dict(path_params)
+    if name == mount.name and set(given) == set(mount.pattern.names):
+        return URLPath(mount.pattern.build({**given, "path": str(given["path"]).lstrip("/")}))
+    own, _, rest = name.partition(":") if mount.name is not None else (None, "", name)
     find = getattr(mount.app, "url_path_for", None)
     if own != mount.name or not rest or find is None:
         return None
     try:
-        return URLPath(mount.path + str(find(rest, **path_params)))
-    except NoMatchFound:
+        # The parameters of the mount's own path, all but the rest that it leaves to its app.
+        prefix = {each: given.pop(each) for each in mount.pattern.names[:-1]}
+        start = mount.pattern.build({**prefix, "path": ""}).rstrip("/")
+        return URLPath(start + str(find(rest, **given)))
+    except LookupError:
         return None

@@ -17,7 +17,7 @@ import pytest
 
 from tests.aio.support import LOOP_THREAD, fresh_context, loop_threads
 from tests.support import wait_for
-from wsgibg._aio import drive, hop, lend, run, sequence, shutdown, step
+from wsgibg._aio import drive, hop, run, sequence, shutdown, step
 
 user: ContextVar[str] = ContextVar("user", default="nobody")
 
@@ -356,11 +356,10 @@ def test_a_task_cancelled_before_its_first_step_is_closed():
     [
         lambda: run(double(1), Context()),
         lambda: drive(hopping(), Context()),
-        lambda: lend(double(1)),
         lambda: sequence(iter([]), print),
         lambda: shutdown(1),
     ],
-    ids=["run", "drive", "lend", "sequence", "shutdown"],
+    ids=["run", "drive", "sequence", "shutdown"],
 )
 def test_a_call_from_the_loop_is_refused_with_a_remedy(call):
     """A coroutine that waits for its own loop would wait forever."""

@@ -266,16 +266,20 @@ def test_sequences_leave_no_cycles():
         await asyncio.sleep(0)
         raise ValueError
 
+    async def fail_by_another_task() -> None:
+        await asyncio.create_task(fail())
+
     def jobs(number: int) -> Iterator[tuple[Context, Coroutine[Any, Any, None]]]:
         for _ in range(number):
             yield Context(), nap()
             yield Context(), fail()
+            yield Context(), fail_by_another_task()
 
     sequence(jobs(1), lambda _: None)
     gc.collect()
     gc.disable()
     try:
-        sequence(jobs(500), lambda _: None)
+        sequence(jobs(350), lambda _: None)
         assert gc.collect() == 0
     finally:
         gc.enable()

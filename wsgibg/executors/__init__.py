@@ -16,6 +16,8 @@ class TaskHost(Protocol):
 
     #: Whether anybody listens: without, no event is made.
     watched: bool
+    #: Whether async tasks that cannot suspend may be run on the lent loop, in this thread.
+    lends: bool
     #: Whether a failing task ends its batch (``after_task_error="stop"``).
     stop_on_error: bool
 

@@ -60,7 +60,7 @@ def read_body(environ: dict[str, Any], max_content_length: int | None = None) ->
     if body is not None:
         return body
     length = environ.get("CONTENT_LENGTH", "")
-    # PERF: 0.6 µs where werkzeug's Request.get_data() takes 4.
+    # PERF: 0.4 µs for a small body, where Werkzeug's Request(environ).get_data() takes 5.8.
     if (
         length.isdigit()
         and length.isascii()

@@ -23,6 +23,8 @@ FORM_KEY = "wsgibg.form"
 _SPOOL_SIZE = 1024 * 1024
 # More than a chunk with nothing to find in it means endless header fields.
 _BUFFER_SIZE = 2 * CHUNK_SIZE
+# RFC 2046, section 5.1.1, allows 70 characters. Looking for a very long one takes time.
+_LONGEST_BOUNDARY = 200
 
 Item = tuple[str, UploadFile | str]
 
@@ -99,6 +101,8 @@ def _multipart(chunks: Iterator[bytes], options: dict[str, str], limits: FormLim
     boundary = options.get("boundary")
     if not boundary:
         raise HTTPException(400, "Missing boundary in multipart.")
+    if len(boundary) > _LONGEST_BOUNDARY:
+        raise HTTPException(400, "Invalid multipart data.")
     first = next(chunks, None)
     if first is None:  # an empty body is an empty form, as in Starlette
         return []

@@ -14,6 +14,7 @@ from wsgibg._files import (
     stat_of,
     validators,
 )
+from wsgibg.datastructures import MutableHeaders
 from wsgibg.exceptions import FastAPIError
 from wsgibg.responses._base import (
     Background,
@@ -48,6 +49,11 @@ class StreamingResponse(Response):
         media_type: str | None = None,
         background: Background = None,
     ) -> None:
+        if not isinstance(content, Iterable | AsyncIterable):
+            raise TypeError(
+                f"StreamingResponse(content=...) takes an iterable, also an async one, not "
+                f"{content!r}. Call it first, if it is a generator function."
+            )
         self.status_code = status_code
         self.background = background
         if media_type is not None:
@@ -70,7 +76,15 @@ class StreamingResponse(Response):
 
 
 def _bytes(chunk: Chunk, charset: str) -> bytes:
-    return chunk.encode(charset) if isinstance(chunk, str) else bytes(chunk)
+    if type(chunk) is bytes:
+        return chunk
+    if isinstance(chunk, str):
+        return chunk.encode(charset)
+    if isinstance(chunk, bytes | bytearray | memoryview):
+        return bytes(chunk)
+    raise TypeError(
+        f"StreamingResponse(content=...) is to yield str or bytes, not {type(chunk).__name__}."
+    )
 
 
 class _Chunks:
@@ -166,10 +180,7 @@ class FileResponse(Response):
 
     def set_stat_headers(self, stat_result: os.stat_result) -> None:
         """Add the fields that follow from the file's size and time, where they are missing."""
-        headers = self.headers
-        headers.setdefault("Content-Length", str(stat_result.st_size))
-        for name, value in validators(stat_result).items():
-            headers.setdefault(name, value)
+        _describe(self.headers, stat_result)
 
     def start(self, environ: Mapping[str, Any]) -> Start:
         """What to send.
@@ -177,17 +188,21 @@ class FileResponse(Response):
         Raises:
             RuntimeError: there is no such file, or it is not a regular one.
         """
-        found = self.stat_result
-        if found is None:
-            found = stat_of(self.path)
-            self.set_stat_headers(found)
+        found = stat_of(self.path) if self.stat_result is None else self.stat_result
         pairs = self.headers.items_raw()
+        _describe(MutableHeaders.over(pairs), found)
         status = status_line(self.status_code)
         if not has_body(self.status_code):
             return status, without_content(pairs), ()
         if environ["REQUEST_METHOD"] == "HEAD":
             return status, pairs, ()
         return status, pairs, file_body(environ, self.path, found.st_size)
+
+
+def _describe(headers: MutableHeaders, found: os.stat_result) -> None:
+    headers.setdefault("Content-Length", str(found.st_size))
+    for name, value in validators(found).items():
+        headers.setdefault(name, value)
 
 
 class WSGIResponse(Response):

@@ -15,6 +15,7 @@ __all__ = [
     "MainEnd",
     "Wake",
     "gevent_patcher",
+    "hear_of_uwsgi_forks",
     "held_lock",
     "join_others",
     "make_wake",
@@ -145,7 +146,7 @@ class MainEnd:
     def __init__(self, last: Callable[[], object], name: str, seconds: float) -> None:
         self.last, self.names, self.seconds = last, {name, "wsgibg-end"}, seconds
         self.callbacks: dict[Callable[[], object], None] = {}
-        self.watched = False
+        self.forget()
 
     def add(self, callback: Callable[[], object]) -> None:
         """Have ``callback`` called; once, however often it is added."""
@@ -153,18 +154,20 @@ class MainEnd:
         self.watch()
 
     def forget(self) -> None:
-        """In a forked child: its watcher was the parent's."""
-        self.watched = False
+        """In a forked child: the watcher was the parent's."""
+        self.watched = self.over = False
+        self.starting = threading.Lock()
 
     def watch(self) -> None:
         """See to it that this process has a watcher."""
-        if self.watched:
-            return
-        self.watched = True
-        if gevent_patcher() is None:
-            threading.Thread(target=self.wait, name="wsgibg-end", daemon=False).start()
-        else:  # greenlets end with the main one
-            _before_joining(self.call)
+        with self.starting:
+            if self.watched:
+                return
+            if gevent_patcher() is None:
+                threading.Thread(target=self.wait, name="wsgibg-end", daemon=False).start()
+            else:  # greenlets end with the main one
+                _before_joining(self.call)
+            self.watched = True
 
     def wait(self) -> None:
         """Watch (the thread's body)."""
@@ -179,7 +182,34 @@ class MainEnd:
             except Exception:
                 logger.exception("%r failed at the end of the process", callback)
         left = join and join_others(self.names, self.seconds)
+        self.over = not left
         self.last()
         while left:
             left = join_others(self.names)
+            self.over = not left
             self.last()
+
+
+def hear_of_uwsgi_forks(forked: Callable[[], object]) -> None:
+    """Have a function called in the workers that uWSGI forks from now on.
+
+    uWSGI forks in C, without `os.register_at_fork` (but for ``--py-call-osafterfork``), and then
+    calls the ``post_fork_hook`` of its own module.
+    """
+    uwsgi = sys.modules.get("uwsgi")
+    if uwsgi is None:
+        return
+    others = getattr(uwsgi, "post_fork_hook", None)
+    if getattr(others, "forked", None) == forked:
+        return
+
+    def hook() -> None:
+        # Python itself has not heard of it either: its exit would wait for the parent's threads.
+        if len(threading.enumerate()) > 1 and hasattr(threading, "_after_fork"):
+            threading._after_fork()
+        forked()
+        if others is not None:
+            others()
+
+    hook.forked = forked  # type: ignore[attr-defined]
+    uwsgi.post_fork_hook = hook  # type: ignore[attr-defined]

@@ -8,7 +8,7 @@ import threading
 from collections.abc import Callable
 from typing import Any
 
-from wsgibg._threads import gevent_patcher, held_lock
+from wsgibg._aio._threads import gevent_patcher, held_lock
 
 __all__ = ["LendingSelector", "Turn", "lending_possible"]
 

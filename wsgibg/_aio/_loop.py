@@ -13,23 +13,23 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 from typing import Any, Generic, TypeVar, TypeVarTuple
 
-from wsgibg._lending import LendingSelector, Turn, lending_possible
-from wsgibg._threads import MainEnd, Wake, held_lock, make_wake, start_native
+from wsgibg._aio._coroutines import describe, discard
+from wsgibg._aio._lending import LendingSelector, Turn, lending_possible
+from wsgibg._aio._threads import (
+    MainEnd,
+    Wake,
+    hear_of_uwsgi_forks,
+    held_lock,
+    make_wake,
+    start_native,
+)
 
 if sys.platform == "win32":
     from asyncio import ProactorEventLoop as PlatformLoop
 else:
     from asyncio import SelectorEventLoop as PlatformLoop
 
-__all__ = [
-    "Call",
-    "LoopShutdown",
-    "Portal",
-    "describe",
-    "discard",
-    "nothing",
-    "process",
-]
+__all__ = ["Call", "LoopShutdown", "Portal", "nothing", "process"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
@@ -51,20 +51,6 @@ class LoopShutdown(RuntimeError):
     """The event loop was shut down before a coroutine ran on it, or while it did."""
 
 
-def describe(awaitable: object) -> str:
-    """Name a coroutine and its place: ``get_user() (shop/api.py:31)``."""
-    code = getattr(awaitable, "cr_code", None) or getattr(awaitable, "gi_code", None)
-    name = getattr(awaitable, "__qualname__", None) or type(awaitable).__qualname__
-    return f"{name}() ({code.co_filename}:{code.co_firstlineno})" if code is not None else name
-
-
-def discard(awaitable: object) -> None:
-    """Close a coroutine that will not be run, so that it does not warn."""
-    close = getattr(awaitable, "close", None)
-    if close is not None:
-        close()
-
-
 def nothing() -> None:
     """Do nothing."""
 
@@ -79,10 +65,7 @@ class Loop(PlatformLoop):
     noted = False
 
     def call_soon(
-        self,
-        callback: Callable[[*Ts], object],
-        *args: *Ts,
-        context: Context | None = None,
+        self, callback: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.Handle:
         """Schedule as the base class does."""
         handle = super().call_soon(callback, *args, context=context)
@@ -90,22 +73,17 @@ class Loop(PlatformLoop):
         return handle
 
     def call_at(
-        self,
-        when: float,
-        callback: Callable[[*Ts], object],
-        *args: *Ts,
-        context: Context | None = None,
+        self, when: float, call: Callable[[*Ts], object], *args: *Ts, context: Context | None = None
     ) -> asyncio.TimerHandle:
         """Schedule as the base class does (``call_later`` comes through here)."""
-        handle = super().call_at(when, callback, *args, context=context)
+        handle = super().call_at(when, call, *args, context=context)
         self.noted = True
         return handle
 
     async def shutdown_default_executor(self, *timeout: float | None) -> None:
-        """Join the executor's workers, as the base class does.
+        """Join the executor's workers as the base class does, unless the process ends.
 
-        At the end of a process they have been joined already, and from Python 3.12 on no thread
-        can be started then to join them.
+        Then they have been joined, and Python 3.12 would refuse the thread that is to do it.
         """
         with contextlib.suppress(RuntimeError):
             await super().shutdown_default_executor(*timeout)
@@ -229,7 +207,7 @@ class Call(Generic[T]):
         if self.task is None:
             self.report(why)
         else:
-            self.why = why
+            self.why = self.why or why
             self.task.cancel()
 
     def refuse(self) -> None:
@@ -298,8 +276,9 @@ class Portal:
         ready.release()
         try:
             timeout = await self.stop
-        finally:  # the loop may also be ended by a callback's error
-            self.closing = True
+        except BaseException:  # a callback's error ends the loop; the next call starts another
+            self.closing, process.portal = True, None
+            raise
         await self.until_idle(timeout)
         for call in list(self.live):
             if call.task is not None and not call.task.done():
@@ -333,15 +312,12 @@ class Portal:
         try:
             self.loop.call_soon_threadsafe(callback, *args, context=self.context)
         except RuntimeError:
-            raise LoopShutdown("the event loop of this process has been shut down") from None
+            raise LoopShutdown("the event loop of this process is closed") from None
 
     def turn(self) -> Turn:
         """Give a turn of the busy loop to a thread that wants to borrow it."""
         if not self.lends:
-            raise RuntimeError(
-                "the loop cannot be lent under gevent or eventlet, nor on this platform: "
-                "ask lending_possible(), and use hop() or run() where it says no"
-            )
+            raise RuntimeError("lend() needs lending_possible(); elsewhere use hop() or run()")
         return Turn(self.post, self.lock, self.turns)
 
     def submit(self, call: Call[Any]) -> None:
@@ -361,14 +337,14 @@ class Portal:
 
     def shutdown(self, timeout: float) -> list[str]:
         """Stop the loop and name the calls that had to be cancelled."""
-        wake, first = self.make_wake(), not self.closing
+        wake = self.make_wake()
         self.closers.append(wake)  # before the loop is asked, as in `submit`
         try:
             self.post(self.begin_stop, timeout)
         except LoopShutdown:
             return []
         wake.acquire(timeout=timeout + 2 * GRACE)
-        return self.cancelled if first else []
+        return self.cancelled if wake is self.closers[0] else []
 
 
 class Process:
@@ -385,11 +361,14 @@ class Process:
         with self.starting:
             portal = self.portal
             if portal is None:
+                self.main_end.watch()
+                hear_of_uwsgi_forks(self.forked)
                 portal = Portal()
                 start_native(portal.main, LOOP)
                 if portal.failure is not None:
                     raise RuntimeError("the event loop cannot be started") from portal.failure
-                self.main_end.watch()
+                if self.main_end.over:  # a daemon's first use, too late for the watcher
+                    portal.shutdown(0)
             return portal
 
     def forked(self) -> None:

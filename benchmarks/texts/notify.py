@@ -1,0 +1,29 @@
+"""W3 in FastAPI's spelling, every function of one kind."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from fastapi import BackgroundTasks, Depends, FastAPI
+
+from benchmarks.domain import LOG
+
+app = FastAPI()
+
+
+def write_log(message: str) -> None:
+    LOG.append(message)
+
+
+def get_query(background_tasks: BackgroundTasks, q: str | None = None) -> str | None:
+    if q:
+        background_tasks.add_task(write_log, f"query: {q}")
+    return q
+
+
+@app.post("/send-notification/{email}")
+def send_notification(
+    email: str, background_tasks: BackgroundTasks, q: Annotated[str | None, Depends(get_query)]
+) -> dict[str, str]:
+    background_tasks.add_task(write_log, f"message to {email}")
+    return {"message": "Notification queued"}

@@ -1,0 +1,204 @@
+"""`examples/guide/`: the programs of the manual's guides do what the guides say."""
+
+from __future__ import annotations
+
+import io
+import re
+import runpy
+import subprocess
+import sys
+import types
+
+import pytest
+
+from tests.support import ROOT, client
+from wsgibg.exceptions import ClosedResourceWarning
+
+GUIDE = ROOT / "examples" / "guide"
+
+
+def guide(name: str) -> types.SimpleNamespace:
+    """The names of a guide's module, loaded anew."""
+    return types.SimpleNamespace(**runpy.run_path(str(GUIDE / name)))
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "told"),
+    [
+        ("POST", "/pictures/cat", ["resize cat", "count cat", "publish cat"]),
+        ("DELETE", "/pictures/cat", ["audit", "delete cat"]),
+        ("GET", "/reports/1", ["count /reports/1", "bill /reports/1", "dropped: alarm"]),
+        ("GET", "/reports/0", ["count /reports/0", "alarm /reports/0", "dropped: note"]),
+        ("GET", "/export", ["first", "second"]),
+        ("GET", "/swept", ["sweep", "polish"]),
+        ("GET", "/greet", ["hello ada"]),
+        ("GET", "/failing", ["after the failure", "failed: int"]),
+    ],
+)
+def test_background_tasks(method, path, told):
+    """Order, merging, conditions and events, as the guide shows them."""
+    module = guide("background_tasks.py")
+
+    client(module.app).open(path, method=method)
+
+    shortened = [re.sub(r"(: )\S*?(\w+) [0-9a-f]{32}$", r"\1\2", line) for line in module.lines]
+    assert sorted(shortened) == sorted(told)
+    ran = [line for line in shortened if line in told and not line.startswith(("dropped", "fail"))]
+    assert ran == [line for line in told if not line.startswith(("dropped", "fail"))]
+
+
+def test_a_task_is_known_by_its_id():
+    """`add_task` returns it, and the task itself can ask for it."""
+    module = guide("background_tasks.py")
+
+    answer = client(module.app).post("/jobs")
+
+    assert module.lines == [f"working on {answer.json['job']}"]
+
+
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/orders", ["commit", "close", "mail for order 7"]),
+        ("/payments", ["commit", "close"]),
+        ("/tables", ["fill", "commit", "close"]),
+    ],
+)
+def test_dependencies(path, told):
+    """Each scope ends when the guide says."""
+    module = guide("dependencies.py")
+
+    client(module.app).post(path)
+
+    assert module.lines == told
+
+
+def test_a_closed_session_is_warned_of():
+    """Where a task is given the value of a dependency that ends before it."""
+    module = guide("dependencies.py")
+
+    with pytest.warns(ClosedResourceWarning, match=r"closes before the task runs"):
+        client(module.app).post("/closed")
+
+
+def test_dependencies_read_parameters():
+    """A dependency's failure is the request's."""
+    browser = client(guide("dependencies.py").app)
+
+    answer = browser.get("/orders?page=2", headers={"Authorization": "Bearer secret"})
+
+    assert answer.json == {"user": "ada", "from": 20, "to": 40}
+    assert browser.get("/orders").status_code == 401
+
+
+def test_async_code():
+    """Awaiting, lending and hopping, as the guide shows them."""
+    module = guide("async_code.py")
+    browser = client(module.app)
+
+    assert browser.get("/both").json == ["FIRST", "SECOND"]
+    browser.post("/messages")
+    browser.put("/messages")
+    assert module.lines == ["from a plain handler", "from an async handler", "closed"]
+    assert browser.get("/hop").json == "wsgibg-loop"
+    assert browser.get("/lent").json != "wsgibg-loop"
+    assert browser.get("/slow").json.startswith("asyncio_")
+
+
+def test_responses():
+    """What each handler of the guide answers."""
+    browser = client(guide("responses.py").app)
+
+    user = browser.post("/users", json={"name": "ada", "password": "secret"})
+    assert (user.status_code, user.json) == (201, {"name": "ada"})
+    assert browser.get("/cached").headers["Cache-Control"] == "max-age=60"
+    assert browser.get("/old").status_code == 307
+    assert browser.get("/rows").text == "0\n1\n2\n"
+    assert "source.py" in browser.get("/source").headers["Content-Disposition"]
+    echo = browser.post("/echo", json=[1])
+    assert echo.json == {"method": "POST", "path": "/echo", "body": [1]}
+
+
+def test_a_form():
+    """It is read, and its files are closed."""
+    browser = client(guide("responses.py").app)
+    form = {"name": "ada", "picture": (io.BytesIO(b"pixels"), "ada.png")}
+
+    profile = browser.post("/profile", data=form)
+
+    assert profile.json == {"name": "ada", "file": "ada.png", "size": 6}
+
+
+def test_errors():
+    """What each error of the guide is answered with."""
+    browser = client(guide("responses.py").app)
+
+    sold_out = browser.get("/items/tea")
+    unknown = browser.get("/items/unicorn")
+
+    assert (sold_out.status_code, sold_out.json) == (409, {"sold_out": "tea"})
+    assert (unknown.status_code, unknown.headers["X-Hint"]) == (404, "try tea")
+
+
+def test_embedding():
+    """A bare function, a mounted one, and an app inside another application."""
+    module = guide("embedding.py")
+
+    assert client(module.bare).get("/").text == "hello"
+    assert client(module.app).get("/old/x").text == "old"
+    assert client(module.app).get("/new").json == "new"
+    assert client(module.site).get("/x").text == "old"
+    assert client(module.site).get("/api/new").json == "new"
+    assert module.lines == ["after the response", "legacy /x", "new", "legacy /x", "new"]
+
+
+DJANGO = """
+import runpy, sys
+from django import conf, http, urls
+from werkzeug.test import Client
+from wsgibg import current_tasks
+
+def view(request):
+    current_tasks().add_task(print, "after", request.path)
+    return http.HttpResponse("ok")
+
+urlpatterns = [urls.path("pay", view)]
+conf.settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="x")
+application = runpy.run_path(sys.argv[1])["application"]
+print(Client(application).get("/pay", buffered=True).text)
+"""
+
+
+def test_django():
+    """The one line in `wsgi.py` gives a view its collector."""
+    pytest.importorskip("django")
+
+    run = subprocess.run(
+        [sys.executable, "-c", DJANGO, str(GUIDE / "django_wsgi.py")],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        cwd=ROOT,
+    )
+
+    assert run.stdout == "after /pay\nok\n", run.stderr
+
+
+@pytest.mark.parametrize(
+    "name", ["test_an_invitation_is_sent", "test_with_another_sender", "test_no_task_fails"]
+)
+def test_testing(name):
+    """The guide's tests pass."""
+    getattr(guide("testing.py"), name)()
+
+
+def test_executors():
+    """A task that names the executor runs in its thread; draining waits for it."""
+    module = guide("executor.py")
+
+    client(module.app).post("/documents")
+
+    assert module.app.drain(timeout=5) == []
+    assert module.finished.is_set()
+    module.app.tasks.executors["one thread"].pool.shutdown()

@@ -1,0 +1,7 @@
+"""``python -m wsgibg``: the command line."""
+
+from __future__ import annotations
+
+from wsgibg.cli import main
+
+main()

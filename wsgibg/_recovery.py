@@ -1,0 +1,61 @@
+"""The answer to a request that failed."""
+
+from __future__ import annotations
+
+import logging
+import traceback
+from collections.abc import Callable
+from inspect import isawaitable
+from typing import Any
+
+from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
+
+from wsgibg._aio import hop
+from wsgibg._scope import RequestScope, StartResponse, swallowed
+from wsgibg.exception_handlers import checked, server_error, text_of
+from wsgibg.requests import Request
+from wsgibg.responses import Response
+
+__all__ = ["recover"]
+
+log = logging.getLogger("wsgibg.app")
+
+
+async def recover(scope: RequestScope, error: BaseException, start_response: StartResponse) -> Any:
+    """Answer a request that failed, after its dependencies have seen the error."""
+    left = await scope.leave_all(error) or swallowed(error)
+    if not isinstance(left, Exception):
+        scope.failure = f"its request was interrupted ({left!r})"
+        scope.end(delivered=False)
+        raise left
+    response = await _answer(scope, left)
+    return scope.respond(start_response, response)
+
+
+async def _answer(scope: RequestScope, error: Exception) -> Response:
+    scope.failure = f"its request failed ({text_of(error)})"
+    for _ in range(2):  # what a handler raises is looked up once more (Starlette's two layers)
+        handler, seen = scope.owner.handlers.find(error)
+        if isinstance(error, WerkzeugHTTPException) and error.response is not None:
+            return error.response  # type: ignore[return-value]  # abort(response) means it
+        if handler is None:
+            break
+        try:
+            return await _ask(scope, handler, seen)
+        except Exception as other:  # noqa: BLE001 (answered like any other failure)
+            error = other
+    log.error("The request failed: %r.", error, exc_info=error)
+    handler = scope.owner.handlers.last_resort()
+    if handler is not None and not scope.owner.debug:
+        return await _ask(scope, handler, error)
+    detail = None
+    if scope.owner.debug:
+        detail = "".join(traceback.format_exception(error))
+    return server_error(detail)
+
+
+async def _ask(
+    scope: RequestScope, handler: Callable[[Request, Any], Any], error: Exception
+) -> Response:
+    answer = handler(scope.request(), error)
+    return checked(await hop(answer) if isawaitable(answer) else answer)
