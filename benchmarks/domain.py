@@ -91,9 +91,7 @@ def get_connection() -> Iterator[dict[str, str]]:
 
 
 @contextmanager
-def get_session(
-    connection: dict[str, str], settings: dict[str, int]
-) -> Iterator[dict[str, Any]]:
+def get_session(connection: dict[str, str], settings: dict[str, int]) -> Iterator[dict[str, Any]]:
     """Second level; closed at the end."""
     try:
         yield {"connection": connection, "size": settings["page_size"]}

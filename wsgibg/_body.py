@@ -29,6 +29,7 @@ def is_json(environ: dict[str, Any], strict: bool) -> bool:
     if not declared:
         return not strict
     message = Message()
+    declared = declared.encode("ascii", "replace").decode()  # no type that is JSON has others
     message["content-type"] = declared.replace("\r", "").replace("\n", "")
     subtype = message.get_content_subtype()
     return message.get_content_maintype() == "application" and (

@@ -63,9 +63,11 @@ class Compiled:
             lends = async_inline and not plan.hops and lending_possible()
             self.mode = "lend" if lends else "hop"
         #: Whether the executors want to see each task as it is added.
-        self.asks = owner.tasks.checks
+        self.asks: bool = owner.tasks.checks
+        self.source: str
+        self.namespace: dict[str, Any]
         self.source, self.namespace = emit(self)
-        self.handle = self._made()
+        self.handle: Callable[..., Any] = self._made()
 
     def _made(self) -> Callable[..., Any]:
         filename = f"<wsgibg {self.title}>"
@@ -110,7 +112,9 @@ class Compiled:
         """Finish a request whose compiled function was left by an exception."""
         if scope.context is None:
             raise error  # the server refused a response that was whole: it is the server's
-        return scope.drive(self._finish(scope, error, start_response))
+        code = self._finish(scope, error, start_response)
+        del error  # a frame that holds its own exception is a cycle, and so are its callers'
+        return scope.drive(code)
 
     def _raised(self, error: BaseException) -> bool:
         """Whether the compiled function itself raised an error, and nothing that it called."""

@@ -23,13 +23,16 @@ log = logging.getLogger("wsgibg.app")
 
 async def recover(scope: RequestScope, error: BaseException, start_response: StartResponse) -> Any:
     """Answer a request that failed, after its dependencies have seen the error."""
-    left = await scope.leave_all(error) or swallowed(error)
-    if not isinstance(left, Exception):
-        scope.failure = f"its request was interrupted ({left!r})"
-        scope.end(delivered=False)
-        raise left
-    response = await _answer(scope, left)
-    return scope.respond(start_response, response)
+    try:
+        error = await scope.leave_all(error) or swallowed(error)
+        if not isinstance(error, Exception):
+            scope.failure = f"its request was interrupted ({error!r})"
+            scope.end(delivered=False)
+            raise error
+        response = await _answer(scope, error)
+        return scope.respond(start_response, response)
+    finally:
+        del error  # a frame that holds its own exception is a cycle
 
 
 async def _answer(scope: RequestScope, error: Exception) -> Response:

@@ -84,10 +84,11 @@ class Returns:
         if model is not None:
             place = f"{context.get('file')}:{context.get('line')} {context.get('function')}()"
             self.adapter = adapter_of(model, f"{place}, its return annotation or response_model")
-        self.status = status_line(status_code or 200)
-        self.bodiless = not body_allowed(status_code or 200)
+        self.status: str = status_line(status_code or 200)
+        self.bodiless: bool = not body_allowed(status_code or 200)
         self.kind = self._kind()
-        self.content_type = ("Content-Type", _TEXT.get(response_class, "application/json"))  # type: ignore[arg-type]
+        media_type = "application/json" if response_class is None else _TEXT.get(response_class)
+        self.content_type: tuple[str, str] = ("Content-Type", media_type or "application/json")
         self.dump: Callable[[Any], bytes] = self._dumper()
 
     def _kind(self) -> Literal["json", "text", "object"]:

@@ -26,7 +26,7 @@ class TaskContext:
 
     def __init__(self, task: Any, attempt: int = 1) -> None:
         self._task = task
-        self.attempt = attempt
+        self.attempt: int = attempt
 
     @property
     def id(self) -> str:

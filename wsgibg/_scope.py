@@ -244,13 +244,15 @@ class RequestScope:
 
     async def leave_all(self, error: BaseException | None) -> BaseException | None:
         """Run every exit that is left, inner ones first."""
-        for exits in (self.early, self.exits, self.late):
-            if exits:
-                left = await leave(exits, error, lent=self.lent)
-                if left is None and error is not None and exits is self.early:
-                    left = swallowed(error)  # without a response, outer scopes must not commit
-                error = left
-        return error
+        try:
+            for exits in (self.early, self.exits, self.late):
+                if exits:
+                    outer, error = error, await leave(exits, error, lent=self.lent)
+                    if error is None and outer is not None and exits is self.early:
+                        error = swallowed(outer)  # without a response, none may commit
+            return error
+        finally:
+            error = outer = None  # a frame that holds its own exception is a cycle
 
     def stream_failed(self, error: BaseException, context: Context) -> None:
         """Show a broken body's error to the dependencies, before the server hears of it."""

@@ -111,12 +111,12 @@ class App(APIRouter):
             key: value for key, value in options.items() if key in RouterOptions.__optional_keys__
         }
         super().__init__(**cast(RouterOptions, own))
-        self.debug = options.get("debug", False)
-        self.title = options.get("title", "wsgibg")
-        self.root_path = options.get("root_path", "").rstrip("/")
-        self.state = State()
-        self.handlers = ExceptionHandlers(options.get("exception_handlers"))
-        self.tasks = options.get("tasks") or TaskManager(
+        self.debug: bool = options.get("debug", False)
+        self.title: str = options.get("title", "wsgibg")
+        self.root_path: str = options.get("root_path", "").rstrip("/")
+        self.state: State = State()
+        self.handlers: ExceptionHandlers = ExceptionHandlers(options.get("exception_handlers"))
+        self.tasks: TaskManager = options.get("tasks") or TaskManager(
             options.get("executor") or InlineExecutor(),
             executors=options.get("executors"),
             after_task_error=options.get("after_task_error", "continue"),
@@ -126,8 +126,8 @@ class App(APIRouter):
         if self.dependency_scope not in ("function", "request", "tasks"):
             msg = f'dependency_scope={self.dependency_scope!r}: use "request" or "tasks".'
             raise ValueError(msg)
-        self.async_inline = options.get("async_inline", True)
-        self.max_content_length = options.get("max_content_length")
+        self.async_inline: bool = options.get("async_inline", True)
+        self.max_content_length: int | None = options.get("max_content_length")
         self._overrides = Overrides(self._forget_plans)
         self._building = RLock()
         self._closed = False

@@ -40,7 +40,7 @@ __all__ = [
 ]
 
 P = ParamSpec("P")
-log = logging.getLogger("wsgibg.background")
+log: logging.Logger = logging.getLogger("wsgibg.background")
 _new = object.__new__
 _naming = Lock()
 _NOTHING: Any = object()  # no function, not even a wrong one such as None

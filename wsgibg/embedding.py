@@ -97,8 +97,8 @@ class WrappedApp:
     def __init__(self, app: WSGIApp, tasks: TaskManager) -> None:
         self.app = app
         self.tasks = tasks
-        self.handlers = ExceptionHandlers()
-        self.debug = False
+        self.handlers: ExceptionHandlers = ExceptionHandlers()
+        self.debug: bool = False
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         """Answer a request (PEP 3333)."""

@@ -87,7 +87,8 @@ class HTTPException(WerkzeugHTTPException):
         if detail is None:
             detail = HTTPStatus(status_code).phrase
         super().__init__(description=detail if isinstance(detail, str) else None)
-        self.code = self.status_code = status_code
+        self.code: int | None = status_code
+        self.status_code: int = status_code
         self.detail = detail
         self.headers = headers
 

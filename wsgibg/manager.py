@@ -26,7 +26,7 @@ from wsgibg.records import RETURNED, Outcome, TaskEvent
 
 __all__ = ["AfterTaskError", "TaskHook", "TaskManager"]
 
-log = logging.getLogger("wsgibg.background")
+log: logging.Logger = logging.getLogger("wsgibg.background")
 
 AfterTaskError = Literal["continue", "stop"]
 TaskHook = Callable[[TaskEvent], object]
@@ -65,19 +65,19 @@ class TaskManager:
             msg = f'after_task_error={after_task_error!r}: use "continue" or "stop".'
             raise ValueError(msg)
         self.executor = executor
-        self.executors = dict(executors or {})
-        self.stop_on_error = after_task_error == "stop"
-        self.lends = async_inline and lending_possible()
-        self.watched = False
+        self.executors: dict[str, Executor] = dict(executors or {})
+        self.stop_on_error: bool = after_task_error == "stop"
+        self.lends: bool = async_inline and lending_possible()
+        self.watched: bool = False
         self._hooks: list[TaskHook] = []
         #: Whether it was warned that another manager's options hold for its tasks.
         self._told = False
         self._started: set[Executor] = set()
         self._starting = Lock()
         #: Whether any executor has to hold a batch before the first byte.
-        self.holds = any(each.durable for each in (executor, *self.executors.values()))
+        self.holds: bool = any(each.durable for each in (executor, *self.executors.values()))
         #: Whether each task is to be shown to its executor as it is added.
-        self.checks = self.holds or any(
+        self.checks: bool = self.holds or any(
             type(each).check is not Executor.check for each in (executor, *self.executors.values())
         )
 

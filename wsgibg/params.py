@@ -58,8 +58,8 @@ class SecurityScopes:
     """
 
     def __init__(self, scopes: Sequence[str] | None = None) -> None:
-        self.scopes = list(scopes or ())
-        self.scope_str = " ".join(self.scopes)
+        self.scopes: list[str] = list(scopes or ())
+        self.scope_str: str = " ".join(self.scopes)
 
 
 class ParamOptions(TypedDict, total=False):
@@ -104,7 +104,7 @@ class MultiValues(dict[str, str]):
 
     def __init__(self, pairs: list[tuple[str, str]]) -> None:
         super().__init__(pairs)
-        self.pairs = pairs
+        self.pairs: list[tuple[str, str]] = pairs
 
     def getlist(self, key: str) -> list[str]:
         """Every value of a key, in order."""
@@ -146,8 +146,8 @@ class HeaderLists:
     __slots__ = ("environ", "get")
 
     def __init__(self, environ: Mapping[str, Any]) -> None:
-        self.get = environ.get
-        self.environ = environ
+        self.get: Callable[[str], Any] = environ.get
+        self.environ: Mapping[str, Any] = environ
 
     def __getitem__(self, key: str) -> Any:
         return self.environ[key]

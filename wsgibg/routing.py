@@ -165,9 +165,9 @@ class APIRouter:
 
     def __init__(self, **options: Unpack[RouterOptions]) -> None:
         _check_options("APIRouter()", options, RouterOptions.__optional_keys__)
-        self.prefix = options.pop("prefix", "")
+        self.prefix: str = options.pop("prefix", "")
         _check_prefix(self.prefix)
-        self.redirect_slashes = options.pop("redirect_slashes", True)
+        self.redirect_slashes: bool = options.pop("redirect_slashes", True)
         self._options = options
         self.routes: list[APIRoute | Mount | Inclusion] = []
 
@@ -194,7 +194,7 @@ class APIRouter:
         self._open()
         verbs = frozenset(method.upper() for method in methods or ["GET"])
         route = APIRoute(self.prefix + path, endpoint, verbs, options)
-        self._check(route)
+        self._check(_prefixed(route, "", self._options))
         self.routes.append(route)
 
     def _open(self) -> None:
@@ -276,7 +276,8 @@ class APIRouter:
             options: what holds for its routes besides its own options; see `IncludeOptions`.
 
         Raises:
-            RegistrationError: the router contains this one, or a path would be empty.
+            RegistrationError: the router contains this one, a path would be empty, or a
+                dependency of the inclusion cannot work.
         """
         self._open()
         _check_options("include_router()", options, IncludeOptions.__optional_keys__)
@@ -288,6 +289,10 @@ class APIRouter:
         if not prefix and any(not each.path for each, _ in router.flat()):
             msg = "include_router(): prefix and path cannot both be empty. Give one of them."
             raise RegistrationError(msg)
+        for each, _ in router.flat():
+            if isinstance(each, APIRoute):
+                outer = _prefixed(each, self.prefix + prefix, options)
+                self._check(_prefixed(outer, "", self._options))
         self.routes.append(Inclusion(router, self.prefix + prefix, options))
 
     def contains(self, other: APIRouter) -> bool:

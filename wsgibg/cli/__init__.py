@@ -8,8 +8,8 @@ import sys
 # is behind this one import, so that `main` can say what to install.
 try:
     from wsgibg.cli import _commands
-except ModuleNotFoundError as error:
-    if (error.name or "").partition(".")[0] not in ("click", "rich"):
+except ModuleNotFoundError as _error:
+    if (_error.name or "").partition(".")[0] not in ("click", "rich"):
         raise  # something of ours is broken: that is no matter of extras
     INSTALLED = False
 else:

@@ -17,7 +17,7 @@ class DefaultPlaceholder:
     __slots__ = ("value",)
 
     def __init__(self, value: Any) -> None:
-        self.value = value
+        self.value: Any = value
 
     def __bool__(self) -> bool:
         return bool(self.value)
@@ -25,7 +25,7 @@ class DefaultPlaceholder:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, DefaultPlaceholder) and other.value == self.value
 
-    __hash__ = None  # type: ignore[assignment]  # the value may be of any kind
+    __hash__: None  # type: ignore[assignment]  # the value may be of any kind
 
     def __repr__(self) -> str:
         return f"Default({self.value!r})"

@@ -42,7 +42,7 @@ class UploadFile:
         self.file = file
         self.size = size
         self.filename = filename
-        self.headers = Headers() if headers is None else headers
+        self.headers: Headers = Headers() if headers is None else headers
 
     @property
     def content_type(self) -> str | None:

@@ -219,7 +219,9 @@ class URLPath(str):
 
 def decode(value: str) -> str:
     """A string of a WSGI environ as text: bytes in latin-1's clothing (PEP 3333) are UTF-8."""
-    return value if value.isascii() else value.encode("latin-1").decode("utf-8", "replace")
+    if value.isascii():
+        return value
+    return value.encode("latin-1", "replace").decode("utf-8", "replace")
 
 
 def _harmless(path: str) -> str:

@@ -14,13 +14,13 @@ from wsgibg.responses._base import Background, Response
 class HTMLResponse(Response):
     """A response with HTML."""
 
-    media_type = "text/html"
+    media_type: str | None = "text/html"
 
 
 class PlainTextResponse(Response):
     """A response with plain text."""
 
-    media_type = "text/plain"
+    media_type: str | None = "text/plain"
 
 
 class JSONResponse(Response):
@@ -39,7 +39,7 @@ class JSONResponse(Response):
         b'{"name":"tea","price":null}'
     """
 
-    media_type = "application/json"
+    media_type: str | None = "application/json"
 
     def __init__(
         self,

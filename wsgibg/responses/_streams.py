@@ -57,7 +57,7 @@ class StreamingResponse(Response):
         self.status_code = status_code
         self.background = background
         if media_type is not None:
-            self.media_type = media_type
+            self.media_type: str | None = media_type
         self.body_iterator = content
         if headers is not None:
             self.init_headers(headers)
@@ -168,7 +168,9 @@ class FileResponse(Response):
         self.path = path
         self.status_code = status_code
         self.filename = filename
-        self.media_type = media_type_of(filename or path) if media_type is None else media_type
+        self.media_type: str | None = (
+            media_type_of(filename or path) if media_type is None else media_type
+        )
         self.background = background
         self.stat_result = stat_result
         self.init_headers(headers)
