@@ -71,8 +71,8 @@ def test_an_option_of_fastapi_that_is_missing_has_a_remedy(option):
 
 
 def test_an_unknown_dependency_scope_is_refused():
-    """The message names the two that one would want."""
-    with pytest.raises(ValueError, match=r'dependency_scope=\'app\': use "request" or "tasks"'):
+    """The message names the three there are."""
+    with pytest.raises(ValueError, match=r"dependency_scope='app': use \"function\", \"request\""):
         App(dependency_scope="app")
 
 

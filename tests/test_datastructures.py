@@ -16,8 +16,6 @@ from werkzeug.test import create_environ
 from wsgibg.datastructures import (
     URL,
     Address,
-    Default,
-    DefaultPlaceholder,
     EnvironHeaders,
     FormData,
     Headers,
@@ -573,17 +571,6 @@ def test_an_address_is_a_pair():
     """Of host and port."""
     assert Address("127.0.0.1", 80) == ("127.0.0.1", 80)
     assert Address("127.0.0.1", 80).port == 80
-
-
-def test_a_default_is_told_apart_from_the_same_value():
-    """Whether it is true does not matter."""
-    default = Default(None)
-    assert isinstance(default, DefaultPlaceholder)
-    assert (bool(default), bool(Default(1))) == (False, True)
-    assert default == Default(None)
-    assert default != Default(1)
-    assert default is not None
-    assert repr(Default(1)) == "Default(1)"
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"])))

@@ -68,6 +68,7 @@ CORE = {
     "_emit": 5.8,
     "_compile": 6,
     "embedding": 7,
+    "_routes": 6.5,
     "routing": 7,
     "middleware": 8,
     "openapi": 8,

@@ -5,7 +5,15 @@ from __future__ import annotations
 import collections
 import dataclasses
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import (
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterable,
+    Iterator,
+    Mapping,
+    Sequence,
+)
 from typing import Annotated, Any, Union, get_args, get_origin
 
 from pydantic import BaseModel, Json
@@ -19,6 +27,7 @@ __all__ = [
     "is_scalar_sequence",
     "is_sequence",
     "is_upload",
+    "may_be",
     "optional_class",
     "unalias",
     "unannotated",
@@ -104,6 +113,26 @@ def is_scalar_sequence(annotation: Any) -> bool:
             is_scalar_sequence(member) or is_scalar(member) for member in members
         )
     return _is_sequence(annotation) and all(is_scalar(item) for item in get_args(annotation))
+
+
+def may_be(annotation: Any, kind: type) -> bool:
+    """Whether a value of an annotation (or what it yields) may be of a class."""
+    annotation = unannotated(annotation)
+    if annotation is None:
+        return False
+    members = _members(annotation)
+    if members:
+        return any(may_be(member, kind) for member in members)
+    origin = get_origin(annotation)
+    if is_class(origin, (Iterator, Iterable, AsyncIterator, AsyncIterable)) and origin not in (
+        *_SEQUENCES,
+        dict,
+    ):
+        return any(may_be(each, kind) for each in get_args(annotation)[:1])
+    concrete = origin or annotation
+    if not isinstance(concrete, type):
+        return True  # Any, a type variable, a name that only type checkers see
+    return issubclass(concrete, kind) or issubclass(kind, concrete)
 
 
 def is_json(annotation: Any) -> bool:

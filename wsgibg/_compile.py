@@ -70,9 +70,18 @@ class Compiled:
         self.handle: Callable[..., Any] = self._made()
 
     def _made(self) -> Callable[..., Any]:
-        filename = f"<wsgibg {self.title}>"
+        name, count = f"<wsgibg {self.title}", 1
+        filename = name + ">"
         lines = self.source.splitlines(keepends=True)
-        linecache.cache[filename] = (len(self.source), None, lines, filename)
+        # Another app may have a route of this title; what is the same text may share its place.
+        while linecache.cache.setdefault(filename, (len(self.source), None, lines, filename)) != (
+            len(self.source),
+            None,
+            lines,
+            filename,
+        ):
+            count += 1
+            filename = f"{name} #{count}>"
         exec(compile(self.source, filename, "exec"), self.namespace)  # noqa: S102
         made: Callable[..., Any] = self.namespace["handle"]
         return made
@@ -85,6 +94,7 @@ class Compiled:
             "path_names": self.plan.path_names,
             "lent": self.mode == "lend",
             "hops": self.mode != "sync",
+            "collector_kind": self.plan.collector,
         }
         # What all requests of the route share stands at its own class: nothing is set for it.
         new_scope = type("RequestScope", (RequestScope,), shared)

@@ -279,17 +279,15 @@ class _Emitter:
     # -------------------------------------------------------------- answering
     def _answer(self, result: str) -> None:
         returns = self.route.returns
-        self.bind("send", returns.send)
+        self.bind("build", returns.build)
         if self._is_special():
-            self._leave_early()
-            self.line(f"return send(scope, start_response, {result})")
+            self._respond(result, 1)
             return
         text = returns.kind == "text"
         foreign = f"type({result}) is not str" if text else f"isinstance({result}, RESPONSES)"
         self.bind("RESPONSES", RESPONSES)
         self.line(f"if {foreign}:")
-        self._leave_early(2)
-        self.line(f"return send(scope, start_response, {result})", 2)
+        self._respond(result, 2)
         self.bind("dump", returns.dump)
         self.line(f"payload = {result}.encode()" if text else f"payload = dump({result})")
         self._leave_early()
@@ -298,6 +296,12 @@ class _Emitter:
         length = f"LENGTHS[size] if size < {len(LENGTHS)} else ('Content-Length', str(size))"
         self.line(f"length = {length}")
         self._start()
+
+    def _respond(self, result: str, depth: int) -> None:
+        """Answer by a response object: made before the early exits, started after them."""
+        self.line(f"response = build(scope, {result})", depth)
+        self._leave_early(depth)
+        self.line("return scope.respond(start_response, response)", depth)
 
     def _is_special(self) -> bool:
         """Whether the general way answers: no bytes can be made without asking further."""

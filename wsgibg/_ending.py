@@ -4,16 +4,25 @@ from __future__ import annotations
 
 import _thread
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextvars import Context
+from io import IOBase
 from operator import length_hint
 from typing import Any, Protocol, Self
 
-from werkzeug.wsgi import ClosingIterator
+from werkzeug.wsgi import ClosingIterator, FileWrapper
 
 from wsgibg._aio import run
 
-__all__ = ["Ending", "StreamEnding", "rescue"]
+__all__ = ["Ending", "StreamEnding", "is_whole", "rescue"]
+
+
+def is_whole(body: Any, environ: Mapping[str, Any]) -> bool:
+    """Whether no code of the application runs any more while a body is sent."""
+    if type(body) in (list, tuple) or isinstance(body, (FileWrapper, IOBase)):
+        return True  # (uWSGI's own wrapper gives the bare file)
+    wrapper = environ.get("wsgi.file_wrapper")
+    return isinstance(wrapper, type) and isinstance(body, wrapper)
 
 
 class Endable(Protocol):

@@ -70,21 +70,32 @@ def leave_sync(exits: list[Exit], error: BaseException | None) -> BaseException 
 async def _leave_async(
     generator: AsyncGenerator[Any, None], error: BaseException | None, *, lent: bool
 ) -> BaseException | None:
-    step = generator.__anext__() if error is None else generator.athrow(error)
     try:
+        step = generator.__anext__() if error is None else _thrown(generator, error)
+        try:
+            if lent:
+                lend(step)
+            else:
+                await hop(step)
+        except StopAsyncIteration as stop:
+            return error if stop is error else None
+        except RuntimeError as other:
+            return error if error is not None and other.__cause__ is error else other
         if lent:
-            lend(step)
+            lend(generator.aclose())
         else:
-            await hop(step)
-    except StopAsyncIteration as stop:
-        return error if stop is error else None
-    except RuntimeError as other:
-        return error if error is not None and other.__cause__ is error else other
-    if lent:
-        lend(generator.aclose())
-    else:
-        await hop(generator.aclose())
-    return _second_yield(generator)
+            await hop(generator.aclose())
+        return _second_yield(generator)
+    finally:
+        del error, step  # a frame that holds its own exception is a cycle
+
+
+async def _thrown(generator: AsyncGenerator[Any, None], error: BaseException) -> None:
+    """`athrow` as a coroutine that lets go of the error: the bare awaitable would hold it."""
+    try:
+        await generator.athrow(error)
+    finally:
+        del error
 
 
 def _second_yield(generator: Any) -> FastAPIError:

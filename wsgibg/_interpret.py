@@ -72,7 +72,8 @@ def _response(scope: RequestScope, step: Give) -> Response:
 
 
 def _tasks(scope: RequestScope, step: Give) -> BackgroundTasks:
-    return scope.collector(step.kind)
+    del step
+    return scope.collector()
 
 
 #: How each injectable type is given.
@@ -123,11 +124,12 @@ async def interpret(
     """
     walk = _Walk(route, scope, resume)
     result = await walk.run(resume.position)
+    response = route.returns.build(scope, result)
     if scope.early:
         left = await leave(scope.early, None, lent=scope.lent)
         if left is not None:
             raise left
-    return route.returns.send(scope, start_response, result)
+    return scope.respond(start_response, response)
 
 
 class _Walk:

@@ -18,9 +18,9 @@ from wsgibg._signature import (
     Kind,
     Parameter,
     kind_of,
+    may_give,
     place_of,
     read_signature,
-    return_annotation,
 )
 from wsgibg._steps import Argument, Call, Give, Plan, Read, Recall, Step
 from wsgibg.background import BackgroundTasks
@@ -60,6 +60,12 @@ def make_plan(
     """
     builder = _Builder(pattern, overrides or {}, default_scope, lenient=lenient)
     for depends in dependencies:
+        if not isinstance(depends, Depends):
+            msg = (
+                f"{place_of(endpoint)}: dependencies=[{depends!r}] holds no dependency."
+                " Write Depends(...) around it."
+            )
+            raise RegistrationError(msg)
         # Without a parameter, a second use is never another call (FastAPI's rule).
         builder.depend(replace(depends, use_cache=True), _Path())
     arguments = builder.arguments_of(endpoint, _Path())
@@ -123,6 +129,7 @@ class _Builder:
         self.names: list[str] = []
         self.cache: dict[tuple[Any, ...], _Cached] = {}
         self.given: dict[type, int] = {}
+        self.collector = BackgroundTasks
         self.signatures: dict[Any, tuple[Parameter, ...]] = {}
         #: The parameters of the body, those of a dependency before those of what it depends on.
         self.bodies: list[Field] = []
@@ -156,7 +163,8 @@ class _Builder:
             for position, step in enumerate(self.steps[first:], first)
             if isinstance(step, Read) and step.slot in {slot for _, slot in arguments}
         ]
-        adopts = _may_return_collector(func, param)
+        collects = param is not None and is_class(optional_class(param.base), BackgroundTasks)
+        adopts = collects or may_give(func, BackgroundTasks)
         slot = self.call(func, arguments, kind, lasts, place_of(func), adopts=adopts)
         self.cache.setdefault(key, _Cached(slot, reads))
         return slot
@@ -280,10 +288,29 @@ class _Builder:
             self.steps.append(Give(slot, kind, path.scopes))
             return slot
         family = next(base for base in INJECTABLE if issubclass(kind, base))
+        if family is BackgroundTasks:
+            self._collector_is(kind, name, path)
         if family not in self.given:
             self.given[family] = self._slot(_GIVEN_NAMES[family])
             self.steps.append(Give(self.given[family], kind))
         return self.given[family]
+
+    def _collector_is(self, kind: type[BackgroundTasks], name: str, path: _Path) -> None:
+        """There is one collector, so it is of the most derived class that anybody asks for."""
+        if issubclass(self.collector, kind):
+            return
+        if not issubclass(kind, self.collector):
+            msg = (
+                f"parameter {name!r}{path.via()} asks for {kind.__name__} and another for"
+                f" {self.collector.__name__}: a request has one collector. Let one inherit."
+            )
+            raise RegistrationError(msg)
+        try:
+            kind()
+        except TypeError as error:
+            msg = f"{kind.__name__} is made without arguments for each request, and {error}."
+            raise RegistrationError(msg) from None
+        self.collector = kind
 
     def call(
         self,
@@ -302,6 +329,10 @@ class _Builder:
 
     def plan(self) -> Plan:
         """What was collected."""
+        if BackgroundTasks in self.given:
+            slot = self.given[BackgroundTasks]
+            at = next(i for i, each in enumerate(self.steps) if each.slot == slot)
+            self.steps[at] = Give(slot, self.collector)
         steps = tuple(self.steps)
         asynchronous = [
             step.func
@@ -312,6 +343,7 @@ class _Builder:
             steps=steps,
             names=tuple(self.names),
             path_names=self.path_names,
+            collector=self.collector,
             embed=_embeds(self.bodies),
             hops=any(map(can_suspend, asynchronous)),
             asynchronous=bool(asynchronous),
@@ -359,14 +391,6 @@ def _arguments(
         straight = by_position
         found.append((None if by_position else each.name, slots[each.name]))
     return found
-
-
-def _may_return_collector(func: Any, param: Parameter | None) -> bool:
-    """Whether annotations (or their absence) allow that a call returns `BackgroundTasks`."""
-    annotation = return_annotation(func)
-    if param is not None and is_class(optional_class(param.base), BackgroundTasks):
-        return True
-    return is_class(optional_class(annotation), BackgroundTasks)
 
 
 def _embeds(body: list[Field]) -> bool:

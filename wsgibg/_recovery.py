@@ -5,14 +5,18 @@ from __future__ import annotations
 import logging
 import traceback
 from collections.abc import Callable
+from contextlib import suppress
 from inspect import isawaitable
 from typing import Any
 
 from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
 
-from wsgibg._aio import hop
+from wsgibg._aio import can_suspend, hop, lend
+from wsgibg._body import spool
 from wsgibg._scope import RequestScope, StartResponse, swallowed
+from wsgibg._signature import kind_of
 from wsgibg.exception_handlers import checked, server_error, text_of
+from wsgibg.exceptions import FastAPIError
 from wsgibg.requests import Request
 from wsgibg.responses import Response
 
@@ -60,5 +64,18 @@ async def _answer(scope: RequestScope, error: Exception) -> Response:
 async def _ask(
     scope: RequestScope, handler: Callable[[Request, Any], Any], error: Exception
 ) -> Response:
+    if kind_of(handler) == "coroutine":
+        if scope.owner.tasks.lends and not can_suspend(handler):
+            return checked(lend(handler(scope.request(), error)))
+        _take_in_body(scope)
     answer = handler(scope.request(), error)
     return checked(await hop(answer) if isawaitable(answer) else answer)
+
+
+def _take_in_body(scope: RequestScope) -> None:
+    """Read what is left of the body in the server's thread, for a handler on the loop's."""
+    if scope.spool is None and "wsgibg.body" not in scope.environ:  # see `read_body`
+        limit = getattr(scope.owner, "max_content_length", None)
+        # Too large, cut off, or read in part: the handler is told so if it asks.
+        with suppress(WerkzeugHTTPException, FastAPIError):
+            scope.spool = spool(scope.environ, limit)

@@ -12,7 +12,7 @@ from werkzeug.wrappers import Response as WerkzeugResponse
 
 from wsgibg._annotations import is_class
 from wsgibg._fields import adapter_of, relocated
-from wsgibg._scope import RequestScope, StartResponse
+from wsgibg._scope import RequestScope
 from wsgibg.encoders import dump_json, jsonable_encoder
 from wsgibg.exception_handlers import body_allowed
 from wsgibg.exceptions import EndpointContext, ResponseValidationError
@@ -137,10 +137,10 @@ class Returns:
             raise self._refused(error, value) from None
         return self.adapter.dump_python(value, mode="json", **self.options.given())
 
-    def send(self, scope: RequestScope, start_response: StartResponse, value: Any) -> Any:
-        """Start the response for a handler's result, whatever it is; the general way."""
+    def build(self, scope: RequestScope, value: Any) -> Any:
+        """The response for a handler's result, whatever it is; the general way."""
         if isinstance(value, RESPONSES):
-            return scope.respond(start_response, value)
+            return value
         given = scope.response
         code = (given.status_code if given is not None else None) or self.status_code
         if self.response_class is None:
@@ -158,7 +158,7 @@ class Returns:
                 scope.collector().adopt(given.background)
         if not body_allowed(response.status_code):
             response.body = b""
-        return scope.respond(start_response, response)
+        return response
 
 
 def response_model_of(annotation: Any) -> Any:

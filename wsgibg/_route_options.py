@@ -55,3 +55,4 @@ class RouteOptions(SharedOptions, total=False):
     response_class: type[Response]
     name: str | None
     openapi_extra: dict[str, Any] | None
+    strict_content_type: bool

@@ -12,7 +12,7 @@ from typing import IO, Any, Protocol
 
 from wsgibg._aio import drive
 from wsgibg._attempt import raised_by_signal
-from wsgibg._ending import Ending, StreamEnding
+from wsgibg._ending import Ending, StreamEnding, is_whole
 from wsgibg._exits import Exit, leave, leave_sync
 from wsgibg.background import (
     CLOSED,
@@ -21,10 +21,9 @@ from wsgibg.background import (
     TaskOptions,
     close_collector,
     request_collector,
-    source_var,
 )
 from wsgibg.exception_handlers import ExceptionHandlers
-from wsgibg.exceptions import ClosedResourceWarning, FastAPIError
+from wsgibg.exceptions import ClosedResourceWarning, FastAPIError, TaskRefused
 from wsgibg.manager import TaskManager
 from wsgibg.records import RETURNED, Outcome
 from wsgibg.requests import Request, open_form
@@ -44,6 +43,7 @@ class Owner(Protocol):
     tasks: TaskManager
     handlers: ExceptionHandlers
     debug: bool
+    strict: bool
 
 
 class RequestScope:
@@ -59,6 +59,7 @@ class RequestScope:
     context: Context | None = None
     #: The collector, once somebody asked for it.
     tasks: BackgroundTasks | None = None
+    collector_kind: type[BackgroundTasks] = BackgroundTasks
     #: Entered ``yield`` dependencies, by the moment of their exit.
     early: list[Exit] | None = None
     exits: list[Exit] | None = None
@@ -72,7 +73,7 @@ class RequestScope:
     #: Whether `start_response` was called.
     started: bool = False
     ended: bool = False
-    #: The request around this one, if there is one (see `wsgibg.embedding`).
+    #: The collector of the request around this one, if there is one (see `wsgibg.embedding`).
     outer: Any = None
     _request: Request | None = None
     #: The body, where it had to be taken in for another thread.
@@ -88,12 +89,12 @@ class RequestScope:
             self._request = Request(self.environ, app=self.owner, path_params=path_params)
         return self._request
 
-    def collector(self, kind: type[BackgroundTasks] = BackgroundTasks) -> BackgroundTasks:
+    def collector(self) -> BackgroundTasks:
         """The request's one collector, made when it is first asked for."""
         tasks = self.tasks
         if tasks is None:
             asks = self.exits is not None or self.early is not None or self.owner.tasks.checks
-            tasks = self.tasks = request_collector(self, asks=asks, kind=kind)
+            tasks = self.tasks = request_collector(self, asks=asks, kind=self.collector_kind)
             if self.ended:
                 close_collector(tasks)
         return tasks
@@ -112,12 +113,13 @@ class RequestScope:
                 self._warn_closed(task, value)
 
     def _warn_closed(self, task: BackgroundTask, value: Any) -> None:
-        warnings.warn(
+        text = (
             f"{task.name} is given {value!r}, which its dependency closes before the task runs."
-            ' Pass an id and open it again in the task, or declare Depends(..., scope="tasks").',
-            ClosedResourceWarning,
-            stacklevel=5,
+            ' Pass an id and open it again in the task, or declare Depends(..., scope="tasks").'
         )
+        if self.owner.strict:
+            raise TaskRefused(text)
+        warnings.warn(text, ClosedResourceWarning, stacklevel=5)
 
     def adopt(self, background: BackgroundTask | BackgroundTasks) -> None:
         """Take over the tasks of a response; those of an error's answer run because of it."""
@@ -199,10 +201,13 @@ class RequestScope:
                 self.adopt(response.background)
             if not hasattr(response, "wsgi_app"):
                 return self._start(start_response, response)
-        has_end = self._has_end()
         self.started = True
-        body = response(self.environ, start_response)
-        if not has_end and not self._has_end():
+        environ = self.environ
+        if hasattr(response, "wsgi_app"):  # an App in there hands its tasks to this request
+            environ = {**environ, "wsgibg.tasks": self.collector()}
+        has_end = self._has_end()
+        body = response(environ, start_response)
+        if not has_end and not self._has_end() and is_whole(body, environ):
             self.forget()
             return body
         return StreamEnding(body, self, self._own_context(), None)
@@ -320,11 +325,11 @@ class RequestScope:
         outcome = RETURNED
         if self.failure or not delivered:
             outcome = Outcome(self.failure, delivered)
-        outer = source_var.get()
-        if after is None and outer is not None and outer.collector().sink is not CLOSED:
-            # The application around this one carries them, if its request is not over.
-            manager = getattr(getattr(outer, "owner", None), "tasks", self.owner.tasks)
-            self.owner.tasks.give_outwards(tasks, outcome, outer, manager)
+        # The application around this one marks the environ; a context variable would also be
+        # there for what merely runs in the same thread.
+        outer = self.outer or self.environ.get("wsgibg.tasks")
+        if after is None and outer is not None and outer is not tasks and outer.sink is not CLOSED:
+            self.owner.tasks.give_outwards(tasks, outcome, outer, outer.sink.owner.tasks)
         else:
             self.owner.tasks.submit(tasks, outcome, after)
 

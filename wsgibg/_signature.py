@@ -18,6 +18,7 @@ from wsgibg._annotations import (
     is_scalar,
     is_scalar_sequence,
     is_upload,
+    may_be,
     optional_class,
     unalias,
 )
@@ -31,6 +32,7 @@ __all__ = [
     "Parameter",
     "context_of",
     "kind_of",
+    "may_give",
     "place_of",
     "read_signature",
     "return_annotation",
@@ -142,6 +144,19 @@ def return_annotation(func: Any) -> Any:
     """The annotation of what a callable returns; ``None`` where it has none."""
     annotation = _signature(func).return_annotation
     return None if annotation is inspect.Signature.empty else _resolved(annotation, func)
+
+
+def may_give(func: Any, kind: type) -> bool:
+    """Whether the annotation of a callable (or its absence) allows that it gives a class."""
+    if inspect.isclass(func):
+        return issubclass(func, kind)
+    try:
+        annotation = _signature(func).return_annotation
+    except ValueError:
+        return True
+    if annotation is inspect.Signature.empty:
+        return True
+    return may_be(_resolved(annotation, func), kind)
 
 
 # ------------------------------------------------------------------ parameters

@@ -9,6 +9,7 @@ from typing import Any
 from wsgibg._fields import Field
 from wsgibg._models import Collect
 from wsgibg._signature import Kind
+from wsgibg.background import BackgroundTasks
 from wsgibg.params import Scope
 
 __all__ = ["Argument", "Call", "Give", "Plan", "Read", "Recall", "Step"]
@@ -91,6 +92,7 @@ class Plan:
         steps: in order; the last is the call of the handler.
         names: a readable name for each slot.
         path_names: the path parameters, in the order in which the match gives their values.
+        collector: the class of the request's collector.
         embed: whether the body is an object with the body parameters as keys.
         hops: whether some async step may suspend.
         asynchronous: whether there is an async step at all.
@@ -99,6 +101,7 @@ class Plan:
     steps: tuple[Step, ...]
     names: tuple[str, ...]
     path_names: tuple[str, ...]
+    collector: type[BackgroundTasks]
     embed: bool
     hops: bool
     asynchronous: bool

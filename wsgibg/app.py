@@ -14,7 +14,7 @@ from wsgibg._overrides import Overrides
 from wsgibg._recovery import recover
 from wsgibg._route_options import RouterOptions
 from wsgibg._scope import RequestScope
-from wsgibg.background import BackgroundTask
+from wsgibg.background import BackgroundTask, source_var
 from wsgibg.datastructures import URL, State
 from wsgibg.encoders import dump_json
 from wsgibg.exception_handlers import ExceptionHandlers
@@ -43,6 +43,7 @@ class AppOptions(RouterOptions, total=False):
     dependencies are left that do not say it; ``"tasks"`` is FastAPI's order.
     ``after_task_error``: ``"continue"`` or ``"stop"`` when a task fails. ``async_inline``:
     whether async code that cannot suspend runs in the server's thread.
+    ``strict``: what is only warned of raises, for tests.
     ``max_content_length``: the largest request body, in bytes; a larger one is answered 413.
     """
 
@@ -74,6 +75,7 @@ class AppOptions(RouterOptions, total=False):
     dependency_scope: Scope
     after_task_error: AfterTaskError
     async_inline: bool
+    strict: bool
     max_content_length: int | None
 
 
@@ -83,6 +85,15 @@ _LATER = {
     "on_startup": "open resources on first use, or when the module is imported",
     "on_shutdown": "close resources in your server's exit hook",
     "middleware": "wrap the app in WSGI middleware",
+}
+#: The same for methods and attributes.
+_ABSENT = {
+    **dict.fromkeys(("add_middleware", "middleware"), _LATER["middleware"]),
+    **dict.fromkeys(("on_event", "add_event_handler"), _LATER["on_startup"]),
+    **dict.fromkeys(
+        ("websocket", "websocket_route", "add_api_websocket_route"), "WSGI has no WebSockets"
+    ),
+    **dict.fromkeys(("openapi", "setup"), "the OpenAPI document is not there yet"),
 }
 
 
@@ -113,9 +124,11 @@ class App(APIRouter):
         super().__init__(**cast(RouterOptions, own))
         self.debug: bool = options.get("debug", False)
         self.title: str = options.get("title", "wsgibg")
-        self.root_path: str = options.get("root_path", "").rstrip("/")
+        # As an environ has it (PEP 3333): UTF-8 handed on as Latin-1.
+        self.root_path: str = options.get("root_path", "").rstrip("/").encode().decode("latin-1")
         self.state: State = State()
         self.handlers: ExceptionHandlers = ExceptionHandlers(options.get("exception_handlers"))
+        self.strict: bool = options.get("strict", False)
         self.tasks: TaskManager = options.get("tasks") or TaskManager(
             options.get("executor") or InlineExecutor(),
             executors=options.get("executors"),
@@ -124,17 +137,23 @@ class App(APIRouter):
         )
         self.dependency_scope: Scope = options.get("dependency_scope", "request")
         if self.dependency_scope not in ("function", "request", "tasks"):
-            msg = f'dependency_scope={self.dependency_scope!r}: use "request" or "tasks".'
+            msg = (
+                f'dependency_scope={self.dependency_scope!r}: use "function", "request" or "tasks".'
+            )
             raise ValueError(msg)
         self.async_inline: bool = options.get("async_inline", True)
         self.max_content_length: int | None = options.get("max_content_length")
         self._overrides = Overrides(self._forget_plans)
         self._building = RLock()
-        self._closed = False
         self._served: tuple[APIRoute | Mount, ...] = ()
         self._classes: tuple[type[Response] | None, ...] = ()
         self._entries: list[Entry] = []
         self._find: Callable[[str, str], tuple[int, tuple[Any, ...]]] = self._first_find
+
+    def __getattr__(self, name: str) -> Any:
+        hint = f" {_ABSENT[name][0].upper()}{_ABSENT[name][1:]}." if name in _ABSENT else ""
+        msg = f"{type(self).__name__!r} object has no attribute {name!r}.{hint}"
+        raise AttributeError(msg)
 
     # -------------------------------------------------------------- declaring
     @property
@@ -180,14 +199,6 @@ class App(APIRouter):
         """Wait for the tasks that were handed to executors; see `TaskManager.drain`."""
         return self.tasks.drain(timeout)
 
-    def _open(self) -> None:
-        if self._closed:
-            msg = (
-                "The app has served its first request, so a route or handler that is added now"
-                " would not be there for all. Declare everything before the app is served."
-            )
-            raise RegistrationError(msg)
-
     def _check(self, route: APIRoute) -> None:
         route.plan(default_scope=self.dependency_scope)
         route.returns()
@@ -222,9 +233,14 @@ class App(APIRouter):
         return self._refuse(environ, start_response, HTTPException(404))
 
     def _refuse(
-        self, environ: dict[str, Any], start_response: Callable[..., Any], error: HTTPException
+        self, environ: dict[str, Any], start_response: Callable[..., Any], error: Exception
     ) -> Any:
-        if self.handlers.is_default(error) and environ["REQUEST_METHOD"] != "HEAD":
+        """Answer a request that has no route to fail in."""
+        if (
+            isinstance(error, HTTPException)
+            and self.handlers.is_default(error)
+            and environ["REQUEST_METHOD"] != "HEAD"
+        ):
             # PERF: without a scope and a response, 1 µs instead of 12.
             body = dump_json({"detail": error.detail})
             length = ("Content-Length", str(len(body)))
@@ -234,7 +250,8 @@ class App(APIRouter):
         scope = RequestScope()
         scope.environ = environ
         scope.owner = self
-        scope.context = copy_context()
+        context = scope.context = copy_context()
+        context.run(source_var.set, scope)
         return scope.drive(recover(scope, error, start_response))
 
     def _redirect(
@@ -260,7 +277,7 @@ class App(APIRouter):
                 served = tuple(route for route, _ in flat)
                 self._entries = [self._lazy(position, served) for position in range(len(served))]
                 self._served = served
-                self._closed = True
+                self.close()
                 self._find = table.find
         return self._find(path, method)
 
@@ -281,7 +298,10 @@ class App(APIRouter):
             if isinstance(route, Mount):
                 entry = _mount_entry(route)
             else:
-                entry = self._compiled(route, self._classes[position]).entry()
+                try:
+                    entry = self._compiled(route, self._classes[position]).entry()
+                except RegistrationError as error:  # an override that cannot work
+                    return self._refuse(environ, start_response, error)
             if entries[position] is first:
                 entries[position] = entry
             return entry(environ, start_response, values)
@@ -297,7 +317,7 @@ class App(APIRouter):
             route.title,
             async_inline=self.async_inline,
             max_content_length=self.max_content_length,
-            strict_content_type=self._options.get("strict_content_type", True),
+            strict_content_type=route.options.get("strict_content_type", True),
             head="HEAD" in route.methods,
         )
 

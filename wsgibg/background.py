@@ -330,7 +330,11 @@ def request_collector(
         tasks.tasks = []
     else:
         tasks = kind()
-        tasks._finalizer.detach()
+        finalizer = getattr(tasks, "_finalizer", None)
+        if finalizer is None:  # its __init__ did without ours
+            tasks.tasks = []
+        else:
+            finalizer.detach()
     tasks.sink = sink
     if asks:
         tasks.asks = True

@@ -9,7 +9,7 @@ from typing import Any, Self
 
 from werkzeug.wsgi import ClosingIterator
 
-from wsgibg._ending import rescue
+from wsgibg._ending import is_whole, rescue
 from wsgibg._scope import RequestScope
 from wsgibg.background import BackgroundTask, source_var
 from wsgibg.exception_handlers import ExceptionHandlers
@@ -26,36 +26,50 @@ _CHUNK_SIZE = 64 * 1024
 class _ForeignScope(RequestScope):
     """A request of an application that is not ours: a collector, and nothing else."""
 
+    def inside(self, step: Callable[..., Any], *args: Any) -> Any:
+        """Run a step of the application with this as its request.
+
+        The variable is set in the application's own context, and taken back: one thread may serve
+        several responses by turns.
+        """
+        before = source_var.get()
+        source_var.set(self)
+        try:
+            return step(*args)
+        finally:
+            source_var.set(before)
+
     def end_foreign(self, *, delivered: bool) -> None:
         """Hand the tasks over; the application has ended its own request by now."""
-        if self.ended:
-            return
-        self.ended = True
-        self.hand_over(delivered=delivered)
+        if not self.ended:
+            self.ended = True
+            self.hand_over(delivered=delivered)
 
 
 class ForeignEnding(ClosingIterator):
     """A foreign application's body; closing it closes the body, then ends the request."""
 
     def __init__(self, body: Iterable[bytes], scope: _ForeignScope) -> None:
-        self._scope: _ForeignScope | None = None  # the response is not yet answered for
         self._body = body
         chunks: Iterable[bytes] = body
         if isinstance(body, IOBase):  # a bare file is iterated by lines, however short or long
             chunks = iter(partial(body.read, _CHUNK_SIZE), b"")
-        self._iterator = iter(chunks)
-        self._scope = scope
+        self._iterator = scope.inside(iter, chunks)
+        self._scope: _ForeignScope | None = scope
         self._exhausted = False
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> bytes:
+        if self._scope is None:
+            raise StopIteration
         try:
-            return next(self._iterator)
+            chunk: bytes = self._scope.inside(next, self._iterator)
         except StopIteration:
             self._exhausted = True
             raise
+        return chunk
 
     def close(self) -> None:
         """Close the body, then hand the tasks over, once."""
@@ -65,13 +79,13 @@ class ForeignEnding(ClosingIterator):
         try:
             close = getattr(self._body, "close", None)
             if close is not None:
-                close()
+                scope.inside(close)
         finally:
-            _leave(scope)
             scope.end_foreign(delivered=self._exhausted or _is_spent(self._iterator))
 
     def __del__(self) -> None:
-        if self._scope is not None:
+        # (a body that cannot be iterated fails before there is a scope)
+        if getattr(self, "_scope", None) is not None and self._scope is not None:
             rescue(self._scope, self.close)
 
 
@@ -81,66 +95,51 @@ def _is_spent(iterator: Any) -> bool:
     return hint is not None and hint() == 0
 
 
-def _leave(scope: _ForeignScope) -> None:
-    if source_var.get() is scope:
-        source_var.set(scope.outer)
-
-
 class WrappedApp:
     """A WSGI application whose requests have a collector; made by `wrap`.
 
     Args:
         app: the application.
         tasks: who carries its tasks.
+        strict: see `wrap`.
     """
 
-    def __init__(self, app: WSGIApp, tasks: TaskManager) -> None:
+    def __init__(self, app: WSGIApp, tasks: TaskManager, *, strict: bool = False) -> None:
         self.app = app
         self.tasks = tasks
         self.handlers: ExceptionHandlers = ExceptionHandlers()
         self.debug: bool = False
+        self.strict: bool = strict
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         """Answer a request (PEP 3333)."""
-        outer = source_var.get()
-        if isinstance(outer, _ForeignScope) and outer.environ is environ and not outer.ended:
+        outer = environ.get("wsgibg.tasks")
+        if outer is not None and isinstance(outer.sink, _ForeignScope):
             return self.app(environ, start_response)  # wrapped twice: the outer one carries them
-        if isinstance(outer, _ForeignScope) and outer.ended:
-            outer = None  # a request that nobody closed left its variable behind
         scope = _ForeignScope()
         scope.environ = environ
         scope.owner = self
+        tasks = environ["wsgibg.tasks"] = scope.collector()
         scope.outer = outer
-        # The one variable that is set in the application's own context, and taken back.
-        source_var.set(scope)
-        environ["wsgibg.tasks"] = scope.collector()
+        body: Any = None
         try:
-            body = self.app(environ, start_response)
-            tasks = scope.collector()
-            if not tasks.tasks and _is_whole(body, environ):
-                _leave(scope)
+            body = scope.inside(self.app, environ, start_response)
+            if not tasks.tasks and is_whole(body, environ):
                 scope.forget()
                 return body
             if self.tasks.holds and tasks.tasks:
                 self.tasks.hold(tasks)
             return ForeignEnding(body, scope)
         except BaseException as error:
-            _leave(scope)
             scope.failure = f"its request failed ({type(error).__name__}: {error})"
+            if hasattr(body, "close"):
+                scope.inside(body.close)
             scope.end_foreign(delivered=False)
             raise
 
     def drain(self, timeout: float = 25.0) -> list[BackgroundTask]:
         """Wait for the tasks that were handed to executors; see `TaskManager.drain`."""
         return self.tasks.drain(timeout)
-
-
-def _is_whole(body: Any, environ: Mapping[str, Any]) -> bool:
-    """Whether no code of the application runs any more while the body is sent."""
-    if type(body) in (list, tuple) or isinstance(body, IOBase):  # uWSGI's wrapper is the file
-        return True
-    wrapper = environ.get("wsgi.file_wrapper")
-    return isinstance(wrapper, type) and isinstance(body, wrapper)
 
 
 def wrap(
@@ -150,6 +149,7 @@ def wrap(
     executors: Mapping[str, Executor] | None = None,
     tasks: TaskManager | None = None,
     after_task_error: AfterTaskError = "continue",
+    strict: bool = False,
 ) -> WrappedApp:
     """Give the requests of any WSGI application a collector of background tasks.
 
@@ -162,6 +162,7 @@ def wrap(
         executors: further executors, by name.
         tasks: a `TaskManager` instead of the options above, to share one.
         after_task_error: ``"continue"`` or ``"stop"`` when a task fails.
+        strict: whether what is only warned of raises instead.
 
     Returns:
         A WSGI application with ``tasks`` and ``drain()``.
@@ -178,4 +179,4 @@ def wrap(
         tasks = TaskManager(
             executor or InlineExecutor(), executors=executors, after_task_error=after_task_error
         )
-    return WrappedApp(app, tasks)
+    return WrappedApp(app, tasks, strict=strict)

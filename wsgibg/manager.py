@@ -11,11 +11,10 @@ from time import monotonic
 from typing import Any, Literal
 
 from wsgibg._aio import lending_possible
-from wsgibg._attempt import leave_batch, report
+from wsgibg._attempt import leave_batch, raised_by_signal, report
 from wsgibg.background import (
     BackgroundTask,
     BackgroundTasks,
-    TaskSource,
     close_collector,
     request_collector,
     source_var,
@@ -64,6 +63,9 @@ class TaskManager:
         if after_task_error not in ("continue", "stop"):
             msg = f'after_task_error={after_task_error!r}: use "continue" or "stop".'
             raise ValueError(msg)
+        _check_executor("executor", executor)
+        for name, each in (executors or {}).items():
+            _check_executor(f"executors[{name!r}]", each)
         self.executor = executor
         self.executors: dict[str, Executor] = dict(executors or {})
         self.stop_on_error: bool = after_task_error == "stop"
@@ -98,11 +100,17 @@ class TaskManager:
         return hook
 
     def record(self, event: TaskEvent) -> None:
-        """Give an event to every hook."""
+        """Give an event to every hook; what one raises is logged, ``SystemExit`` as well.
+
+        Raises:
+            BaseException: only what a signal handler raised meanwhile, which is the server's.
+        """
         for hook in self._hooks:
             try:
                 hook(event)
-            except Exception:
+            except BaseException as error:
+                if not isinstance(error, Exception) and raised_by_signal(error):
+                    raise
                 log.exception("A task hook failed: %r.", hook, extra={"task_id": event.task.id})
 
     # -------------------------------------------------------------- executors
@@ -239,14 +247,14 @@ class TaskManager:
         return kept
 
     def give_outwards(
-        self, tasks: BackgroundTasks, outcome: Outcome, outer: TaskSource, manager: TaskManager
+        self, tasks: BackgroundTasks, outcome: Outcome, outer: BackgroundTasks, manager: TaskManager
     ) -> None:
         """Leave what a request collected to the request around it.
 
         Args:
             tasks: the inner request's collector.
             outcome: how the inner request ended.
-            outer: the request around it, which is not over.
+            outer: the collector of the request around it, which is not over.
             manager: who carries that one's tasks.
         """
         kept = self.applicable(tasks, outcome)
@@ -258,7 +266,7 @@ class TaskManager:
                 # It was asked how this request ended; the one around it may well succeed.
                 task._options = replace(options, when="always")
             try:
-                outer.collector().adopt_all([task])
+                outer.adopt_all([task])
             except TaskRefused as refusal:
                 report(self, "lost", task, str(refusal))
         if not self._told and self._differs_from(manager):
@@ -289,6 +297,7 @@ class TaskManager:
         stays = options.executor is None or self.executor_of(task) is batch.executor
         if stays and outcome.suits(options.when):
             return False
+        batch.running = None  # from here on it is the other batch's to report
         apart = request_collector(None)
         apart.tasks.append(task)
         apart.has_options = True
@@ -314,6 +323,17 @@ class TaskManager:
             # Inside the task, current_tasks() is its batch; the request's collector is closed.
             task.context.run(source_var.set, batches[executor])
         return list(batches.items())
+
+
+def _check_executor(option: str, executor: Any) -> None:
+    """Refuse what is no executor where it is given, not at the end of the first request."""
+    if isinstance(executor, Executor):
+        return
+    remedy = "Pass an instance of an Executor class, such as InlineExecutor()."
+    if isinstance(executor, type) and issubclass(executor, Executor):
+        remedy = f"Make one: {executor.__name__}()."
+    msg = f"{option}={executor!r} is not an executor. {remedy}"
+    raise TypeError(msg)
 
 
 class _Countdown:

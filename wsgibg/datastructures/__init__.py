@@ -5,7 +5,6 @@ The classes have the faces of ``fastapi.datastructures`` and ``starlette.datastr
 
 from __future__ import annotations
 
-from wsgibg.datastructures._default import Default, DefaultPlaceholder
 from wsgibg.datastructures._headers import EnvironHeaders, Headers, MutableHeaders, check_header
 from wsgibg.datastructures._multidict import ImmutableMultiDict, MultiDict, QueryParams
 from wsgibg.datastructures._state import State
@@ -15,8 +14,6 @@ from wsgibg.datastructures._url import URL, Address, URLPath
 __all__ = [
     "URL",
     "Address",
-    "Default",
-    "DefaultPlaceholder",
     "EnvironHeaders",
     "FormData",
     "Headers",
