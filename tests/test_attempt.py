@@ -191,6 +191,52 @@ def test_a_tasks_own_exit_is_its_failure(batch, caplog):
     assert batch.kinds("failed") == ["exit", "leave", "interrupt"]
 
 
+def through(func):
+    """A decorator that hides what kind of function it calls."""
+
+    @functools.wraps(func)
+    def call():
+        return func()
+
+    return call
+
+
+def lines():
+    yield
+
+
+async def lines_async():
+    yield
+
+
+@pytest.mark.parametrize("func", [lines, lines_async])
+@pytest.mark.parametrize("disguise", [through, lambda func: lambda: func()])
+def test_a_generator_that_nobody_runs_is_a_failure(batch, func, disguise, caplog):
+    """The call gave one although the function is none: not a line of it would run."""
+    calls = []
+    batch.add(disguise(func))
+    batch.add(calls.append, "went on")
+    batch.run()
+
+    assert calls == ["went on"]
+    assert len(batch.kinds("failed")) == 1
+    assert "returned a generator, and nothing of it ran. Pass a function" in caplog.text
+
+
+def test_a_generator_that_ran_is_a_result_like_any_other(batch):
+    """The task has done what it was to do."""
+
+    def finish():
+        made = lines()
+        list(made)
+        return made
+
+    batch.add(finish)
+    batch.run()
+
+    assert batch.kinds("succeeded") == ["finish"]
+
+
 # --- async ---------------------------------------------------------------------------------
 
 
@@ -252,6 +298,31 @@ def test_whatever_can_be_awaited_is_awaited(batch):
 
     assert calls == ["lambda", "object", "plain", "callable", "partial", "again"]
     assert len(batch.kinds("succeeded")) == 6
+
+
+def test_a_call_that_fails_while_the_next_coroutine_is_made(batch, stopping, caplog):
+    """It is that task's failure; those behind it run, or are dropped."""
+    calls = []
+
+    async def note(word):
+        await asyncio.sleep(0)
+        calls.append(word)
+
+    for each in (batch, stopping):
+        each.add(note, "first")
+        each.add(note, "argument").args = ()
+        each.add(note, "last")
+        each.run()
+
+    assert calls == ["first", "last", "first"]
+    for each in (batch, stopping):
+        assert each.events[2:4] == [
+            ("started", batch.events[0][1]),
+            ("failed", batch.events[0][1]),
+        ]
+    assert len(batch.kinds("succeeded")) == 2
+    assert len(stopping.kinds("dropped")) == 1
+    assert "missing 1 required positional argument" in caplog.text
 
 
 def test_an_async_task_cannot_wait_for_the_loop_that_it_runs_on(batch, caplog):
@@ -453,6 +524,28 @@ def test_control_c_is_the_servers(batch, alarm, waiting, caplog):
 
     assert batch.kinds("interrupted") == [waiting.__name__]
     assert batch.kinds("failed") == []
+
+
+@pytest.mark.parametrize("kind", ["started", "succeeded", "failed"])
+def test_a_signal_while_a_hook_runs_loses_no_task(batch, alarm, kind, caplog):
+    """A task that had not ended is interrupted, the others are lost; both are reported."""
+    func = fail if kind == "failed" else print
+    first = batch.add(func)
+    second = batch.add(func)
+
+    @batch.manager.on_task
+    def hook(event):
+        if event.kind == kind:
+            signal.raise_signal(signal.SIGALRM)
+
+    alarm(leave)
+    signal.setitimer(signal.ITIMER_REAL, 0)
+    with pytest.raises(SystemExit):
+        batch.run()
+
+    told = {each.task_id: each.getMessage() for each in caplog.records if hasattr(each, "task_id")}
+    assert ("was interrupted" in told.get(first.id, "")) is (kind == "started")
+    assert "was lost" in told[second.id]
 
 
 def test_an_interrupted_pass_calls_what_waits_for_it(batch, alarm, caplog):

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import io
 import logging
+import threading
 
 import pytest
 import werkzeug.exceptions
 from pydantic import BaseModel
+from werkzeug.routing import RequestRedirect
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from tests.support import client
@@ -31,6 +35,10 @@ class Item(BaseModel):
     name: str
 
 
+def needing_item(item: Item):
+    pass
+
+
 def app_raising(error, **options):
     app = App(**options)
 
@@ -39,6 +47,13 @@ def app_raising(error, **options):
         raise error
 
     return app
+
+
+def raising(error):
+    def handler():
+        raise error
+
+    return handler
 
 
 def saying(text, status_code=418):
@@ -51,7 +66,7 @@ def saying(text, status_code=418):
 
 
 def ask(app, target="/", **request):
-    return client(app).get(target, **request)
+    return client(app).open(target, **request)
 
 
 # --- without handlers of one's own ---------------------------------------------------------
@@ -123,6 +138,36 @@ def test_abort_with_a_response_means_that_response(response):
     assert (answer.status_code, answer.text) == (203, "mine")
     if isinstance(response, WerkzeugResponse):
         assert ask(app).text == "mine"
+
+
+def test_a_redirect_of_werkzeug_is_one():
+    """It brings its response along; no handler is asked, as in Flask."""
+    app = app_raising(RequestRedirect("http://localhost/elsewhere"))
+    app.add_exception_handler(werkzeug.exceptions.HTTPException, saying("handler"))
+    app.add_exception_handler(308, saying("handler"))
+
+    answer = ask(app)
+
+    assert (answer.status_code, answer.location) == (308, "http://localhost/elsewhere")
+
+
+class Custom(werkzeug.exceptions.HTTPException):
+    """An exception that knows its answer."""
+
+    code = 418
+
+    def get_response(self, environ=None, scope=None):
+        return WerkzeugResponse(f"{environ['PATH_INFO']} is a teapot", 418)
+
+
+def test_an_exception_of_werkzeug_may_know_its_answer():
+    """It is sent, unless somebody has a handler for it."""
+    app = app_raising(Custom())
+    handled = app_raising(Custom())
+    handled.add_exception_handler(Custom, saying("handler"))
+
+    assert ask(app).text == "/ is a teapot"
+    assert ask(handled).text.startswith("handler: ")
 
 
 def test_wrong_data_are_answered_422():
@@ -260,6 +305,32 @@ def test_a_handler_for_one_class_of_werkzeug_gets_it():
     assert ask(app).text.startswith("not found: 404 Not Found: gone")
 
 
+def test_a_handler_for_one_class_of_werkzeug_gets_ours_of_that_status():
+    """Also where no route answered; other statuses are none of its business."""
+    app = app_raising(HTTPException(404, "gone"))
+    app.get("/other")(raising(HTTPException(409)))
+    app.add_exception_handler(HTTPException, saying("ours"))
+    app.add_exception_handler(werkzeug.exceptions.NotFound, saying("not found"))
+    app.add_exception_handler(werkzeug.exceptions.MethodNotAllowed, saying("not so"))
+
+    assert ask(app).text == "not found: 404: gone"
+    assert ask(app, "/nowhere").text == "not found: 404: Not Found"
+    assert ask(app, "/", method="DELETE").text == "not so: 405: Method Not Allowed"
+    assert ask(app, "/other").text == "ours: 409: Conflict"
+
+
+@pytest.mark.parametrize("order", [1, -1])
+def test_handlers_for_both_base_classes_do_not_disturb_each_other(order):
+    """Whichever comes first, ours has its own and Werkzeug's the other."""
+    app = app_raising(HTTPException(404, "gone"))
+    app.get("/werkzeug")(raising(werkzeug.exceptions.Conflict("twice")))
+    for key in [HTTPException, werkzeug.exceptions.HTTPException][::order]:
+        app.add_exception_handler(key, saying(key.__module__.partition(".")[0]))
+
+    assert ask(app).text == "wsgibg: 404: gone"
+    assert ask(app, "/werkzeug").text == "werkzeug: 409 Conflict: twice"
+
+
 def test_a_status_comes_before_a_class():
     """Starlette's order."""
     app = app_raising(HTTPException(404))
@@ -391,6 +462,77 @@ def test_a_handler_of_wrong_data_sees_the_body():
     answer = client(app).post("/", json={"title": "tea"})
 
     assert (answer.status_code, answer.json) == (400, {"errors": 1, "body": {"title": "tea"}})
+
+
+class Input(io.BytesIO):
+    """A body that notes which threads read it."""
+
+    def __init__(self, body):
+        super().__init__(body)
+        self.readers = set()
+
+    def read(self, size=-1):
+        self.readers.add(threading.current_thread())
+        return super().read(size)
+
+
+async def with_body(request: Request, error: Exception):
+    await asyncio.sleep(0)
+    return PlainTextResponse(await request.body(), 418)
+
+
+async def with_data(request: Request, error: Exception):
+    return PlainTextResponse(request.get_data(), 418)
+
+
+class WithBody:
+    async def __call__(self, request: Request, error: Exception):
+        return PlainTextResponse(await request.body(), 418)
+
+
+@pytest.mark.parametrize("inline", [True, False])
+@pytest.mark.parametrize("handler", [with_body, with_data, WithBody()], ids=["await", "not", "obj"])
+def test_an_async_handler_does_not_read_the_body_on_the_loop(handler, inline):
+    """A slow client must not hold up all async code."""
+    app = App(async_inline=inline)
+    app.post("/")(raising(OutOfStock()))
+    app.add_exception_handler(OutOfStock, handler)
+    body = Input(b"hello")
+
+    answer = client(app).post("/", input_stream=body, content_length=5)
+
+    assert answer.text == "hello"
+    assert body.readers == {threading.current_thread()}
+
+
+@pytest.mark.parametrize("length", [5, 50])
+def test_an_async_handler_may_answer_for_a_body_that_cannot_be_read(length):
+    """Too large, or cut off by the client: it need not look at it."""
+    app = App(max_content_length=10)
+    app.post("/")(raising(OutOfStock()))
+
+    @app.exception_handler(OutOfStock)
+    async def handler(request: Request, error: Exception):
+        await asyncio.sleep(0)
+        return PlainTextResponse("sold out", 418)
+
+    answer = client(app).post("/", input_stream=io.BytesIO(b"hey"), content_length=length)
+
+    assert (answer.status_code, answer.text) == (418, "sold out")
+
+
+def test_an_async_handler_for_wrong_data_has_the_body_that_was_read():
+    """It is in memory already, and not copied."""
+    app = App()
+    app.post("/")(needing_item)
+    app.add_exception_handler(RequestValidationError, with_body)
+    body = Input(b"[]")
+
+    answer = client(app).post(
+        "/", input_stream=body, content_length=2, content_type="application/json"
+    )
+
+    assert (answer.status_code, answer.text) == (418, "[]")
 
 
 def test_our_handlers_can_be_called_by_yours():

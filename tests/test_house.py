@@ -38,6 +38,7 @@ CORE = {
     "_aio": 1,
     "_files": 1,
     "_match": 1,
+    "_task": 0.9,
     "background": 1,
     "datastructures": 1,
     "encoders": 1,

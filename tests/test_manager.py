@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import sys
 from contextvars import copy_context
 
 import pytest
@@ -90,6 +91,19 @@ def test_after_task_error_is_one_of_two():
     """The message names them."""
     with pytest.raises(ValueError, match=r"after_task_error='halt': use \"continue\" or \"stop\""):
         TaskManager(InlineExecutor(), after_task_error="halt")
+
+
+@pytest.mark.parametrize(
+    ("given", "remedy"),
+    [(InlineExecutor, r"Make one: InlineExecutor\(\)\."), ("inline", "Pass an instance of")],
+    ids=["class", "name"],
+)
+def test_what_is_no_executor_is_refused_when_it_is_given(given, remedy):
+    """The message names the option and the remedy."""
+    with pytest.raises(TypeError, match=rf"^executor=.* is not an executor\. {remedy}"):
+        App(executor=given)
+    with pytest.raises(TypeError, match=rf"^executors\['pool'\]=.* is not an .*\. {remedy}"):
+        App(executors={"pool": given})
 
 
 def test_several_apps_may_share_a_manager():
@@ -534,6 +548,26 @@ def test_hooks_hear_of_everything(caplog):
         ("started", ("bad",), []),
         ("failed", ("bad",), ["ValueError: bad"]),
     ]
+
+
+def test_a_hook_that_leaves_harms_nobody(caplog):
+    """Its `sys.exit()` is a failure like any other."""
+    calls = []
+    app = App()
+
+    @app.on_task
+    def hook(event):
+        sys.exit(1)
+
+    @app.get("/")
+    def read(tasks: BackgroundTasks):
+        tasks.add_task(calls.append, 1)
+        tasks.add_task(calls.append, 2)
+
+    client(app).get("/")
+
+    assert calls == [1, 2]
+    assert caplog.text.count("A task hook failed") == 4
 
 
 def test_a_hook_that_raises_harms_nobody(caplog):

@@ -12,6 +12,7 @@ from werkzeug.test import create_environ
 
 from tests.support import client
 from wsgibg import App, Body, Cookie, Depends, Header, Path, Query, Security, params
+from wsgibg.exceptions import RegistrationError
 from wsgibg.params import (
     SOURCES,
     HeaderLists,
@@ -62,6 +63,36 @@ def test_depends_and_security_make_plain_data():
         get_user, use_cache=False, scope="function"
     )
     assert Security(get_user, scopes=["a"]) == params.Security(get_user, scopes=["a"])
+
+
+@pytest.mark.parametrize("make", [Depends, params.Security])
+def test_a_scope_that_there_is_not_is_refused(make):
+    """Where it is declared, with the three that there are."""
+    with pytest.raises(
+        RegistrationError, match=r'scope=\'reqest\'\): use "function", "request" or "tasks"\.'
+    ):
+        make(print, scope="reqest")
+
+
+@pytest.mark.parametrize(
+    ("make", "option", "message"),
+    [
+        (
+            Query,
+            "min_lenght",
+            r"Query\(\) has no option 'min_lenght'\. Did you mean 'min_length'\?",
+        ),
+        (Path, "greater", r"Path\(\) has no option 'greater'\. Its options: alias, .*title"),
+        (Header, "convert_underscore", "Did you mean 'convert_underscores'"),
+        (Cookie, "embed", r"Cookie\(\) has no option 'embed'"),
+        (Body, "embd", "Did you mean 'embed'"),
+        (params.Query, "Title", "Did you mean 'title'"),
+    ],
+)
+def test_an_option_that_there_is_not_is_refused(make, option, message):
+    """With the one that was probably meant, or with all of them."""
+    with pytest.raises(TypeError, match=message):
+        make(**{option: 1})
 
 
 def test_markers_keep_what_is_for_the_documentation():

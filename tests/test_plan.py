@@ -423,8 +423,8 @@ def test_what_lives_longer_cannot_depend_on_what_lives_shorter():
     with pytest.raises(
         DependencyScopeError,
         match=(
-            r"test_plan\.py:\d+ long\(\) via long: long\(\) has the scope 'request' and depends on"
-            r" short\(\) with the scope 'function', which is left earlier\. Give both the same"
+            r"test_plan\.py:\d+ handler\(\) via long: long\(\) has the scope 'request' and depends"
+            r" on short\(\) with the scope 'function', which is left earlier\. Give both the same"
         ),
     ):
         App().get("/")(handler)

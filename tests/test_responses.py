@@ -395,6 +395,14 @@ def test_a_cookie_is_deleted():
         assert part in text.split("; ")
 
 
+@pytest.mark.parametrize("flag", ["http_only", "secured"])
+def test_a_flag_that_there_is_not_is_refused(flag):
+    """A cookie without what was meant to protect it is worse than an error."""
+    for call in (Response().set_cookie, Response().delete_cookie):
+        with pytest.raises(TypeError, match=rf"no flag '{flag}'.*: httponly, partitioned, samesi"):
+            call("a", **{flag: True})
+
+
 @pytest.mark.parametrize("samesite", ["strict", "Lax", "none"])
 def test_samesite_has_three_values(samesite):
     """Any other is refused, with the choices."""

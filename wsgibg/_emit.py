@@ -144,6 +144,8 @@ class _Emitter:
             resume = self.bind("Resume", Resume)
             self.line(f"raise {resume}({group[0][0]}, {{{filled}}}) from None", 2)
         self.filled += [each.slot for _, each in group]
+        if not all(_runs_no_code(each) for _, each in group):
+            self.called = True
 
     def _open_source(self, location: str) -> None:
         source = SOURCES.get(location)
@@ -197,7 +199,10 @@ class _Emitter:
             check = self.bind(f"check_{name}", declared.adapter.validator.validate_json)
             json = f"{self.bind('is_json', is_json)}(environ, STRICT)"
             # None is no JSON: what is empty or not marked as JSON is left to the interpreter.
-            self.line(f"{name} = {check}(payload if {json} else None)", depth)
+            read = f"{check}(payload if {json} else None)"
+            if not declared.required:
+                read = f"{read} if payload else {self._other(each)}"
+            self.line(f"{name} = {read}", depth)
             return
         check = self.bind(f"check_{name}", declared.validate)
         found = f"body.get({each.key!r})" if self.plan.embed else "body"
@@ -318,10 +323,13 @@ class _Emitter:
         if not left_over and not exits:
             # PERF: nothing is left to do, unless somebody called current_tasks(): 0.2 µs saved.
             self.line("if scope.tasks is None:")
-            self.line("scope.ended = True", 2)
-            self.line("scope.context = None", 2)
+            self.line("scope.started = True", 2)
             self.line("start_response(STATUS, [TYPE, length])", 2)
-            self.line("return (payload,)", 2)
+            self.line("if scope.tasks is None:", 2)
+            self.line("scope.ended = True", 3)
+            self.line("scope.context = None", 3)
+            self.line("return (payload,)", 3)
+            self.line("return scope.ending((payload,))", 2)
         self.line("return scope.finish(start_response, STATUS, [TYPE, length], (payload,))")
 
     def _leave_early(self, depth: int = 1) -> None:
@@ -346,6 +354,11 @@ def _giver(each: Give) -> Callable[[RequestScope], Any]:
 def _missing() -> Any:
     """Leave the group of reads: a required value is not there."""
     raise KeyError
+
+
+def _runs_no_code(each: Read) -> bool:
+    """Whether a read calls nothing of the user's: no validator, no default factory."""
+    return each.field.plain and (each.field.required or each.field.default_is_constant())
 
 
 def _cannot_fail(each: Read) -> bool:

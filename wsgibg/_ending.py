@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import _thread
+import atexit
 import sys
 from collections.abc import Callable, Mapping
 from contextvars import Context
 from io import IOBase
+from itertools import compress, repeat
 from operator import length_hint
 from typing import Any, Protocol, Self
 
@@ -49,13 +51,36 @@ def rescue(scope: Endable, close: Callable[[], None]) -> None:
         close: the response's own method, which keeps the response for as long as it takes.
     """
     if not sys.is_finalizing():
+        done = _thread.allocate_lock()
+        done.acquire()
+        _rescues.append(done)
         try:
-            _thread.start_new_thread(scope.rescued, (close,))
+            _thread.start_new_thread(_rescue, (scope, close, done))
         except RuntimeError:  # the process has as many threads as it may have
-            pass
+            _rescues.remove(done)
         else:
             return
     scope.rescued(close)
+
+
+def _rescue(scope: Endable, close: Callable[[], None], done: _thread.LockType) -> None:
+    try:
+        scope.rescued(close)
+    finally:
+        done.release()
+        _rescues.remove(done)
+
+
+#: A held lock for each rescue that is under way: the process waits for them before it ends.
+_rescues: list[_thread.LockType] = []
+
+
+def _wait_for_rescues(seconds: float = 25.0) -> None:
+    for done in tuple(_rescues):
+        done.acquire(timeout=seconds)
+
+
+atexit.register(_wait_for_rescues)
 
 
 class Ending(ClosingIterator):
@@ -70,7 +95,9 @@ class Ending(ClosingIterator):
         self._scope: Endable | None = scope
 
     def __iter__(self) -> Any:
-        return self._iterator
+        # The tuple's own iterator, as fast, but it keeps this alive: whoever iterates without
+        # closing has the whole body before the request ends.
+        return compress(self._iterator, repeat(self))
 
     def __next__(self) -> bytes:
         return next(self._iterator)

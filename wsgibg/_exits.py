@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator
+from contextvars import Context
 from typing import Any
 
 from wsgibg._aio import hop, lend
 from wsgibg.exceptions import FastAPIError
 
-__all__ = ["Exit", "leave", "leave_sync"]
+__all__ = ["Exit", "enterable", "leave", "leave_sync", "swallowed"]
 
 #: A generator that stands at its ``yield``, and what it yielded.
 Exit = tuple[Any, Any]
@@ -42,7 +43,7 @@ async def leave(
         error = None  # a frame that holds its own exception is a cycle
 
 
-def leave_sync(exits: list[Exit], error: BaseException | None) -> BaseException | None:
+def leave_sync(exits: list[Exit], error: BaseException | None = None) -> BaseException | None:
     """`leave` where every exit is sync, as most are: it needs no coroutine."""
     try:
         while exits:
@@ -101,3 +102,22 @@ async def _thrown(generator: AsyncGenerator[Any, None], error: BaseException) ->
 def _second_yield(generator: Any) -> FastAPIError:
     name = getattr(generator, "__qualname__", repr(generator))
     return FastAPIError(f"The dependency {name}() yielded twice. It must yield exactly once.")
+
+
+def swallowed(error: BaseException) -> FastAPIError:
+    """What a request failed with when a dependency swallowed the reason."""
+    failure = FastAPIError(
+        f"The request is raising an exception and a dependency with yield swallows it, so there is"
+        f" no response to send ({error!r}). Raise it again there, or raise an HTTPException."
+    )
+    failure.__cause__ = error
+    return failure
+
+
+def enterable(context: Context) -> Context:
+    """A request's context, or a copy where a coroutine that will not end is still inside it."""
+    try:
+        context.run(bool)
+    except RuntimeError:
+        return context.copy()
+    return context

@@ -22,7 +22,7 @@ from wsgibg._signature import (
     place_of,
     read_signature,
 )
-from wsgibg._steps import Argument, Call, Give, Plan, Read, Recall, Step
+from wsgibg._steps import Argument, Call, Give, Plan, Read, Recall, Step, arguments_of_call
 from wsgibg.background import BackgroundTasks
 from wsgibg.exceptions import DependencyScopeError, RegistrationError
 from wsgibg.params import SOURCES, Body, Depends, Param, Scope, Security, SecurityScopes
@@ -59,24 +59,25 @@ def make_plan(
         RegistrationError: a parameter is declared in a way that cannot work.
     """
     builder = _Builder(pattern, overrides or {}, default_scope, lenient=lenient)
+    place = place_of(endpoint)
     for depends in dependencies:
         if not isinstance(depends, Depends):
             msg = (
-                f"{place_of(endpoint)}: dependencies=[{depends!r}] holds no dependency."
+                f"{place}: dependencies=[{depends!r}] holds no dependency."
                 " Write Depends(...) around it."
             )
             raise RegistrationError(msg)
         # Without a parameter, a second use is never another call (FastAPI's rule).
-        builder.depend(replace(depends, use_cache=True), _Path())
-    arguments = builder.arguments_of(endpoint, _Path())
+        builder.depend(replace(depends, use_cache=True), _Path(place))
+    arguments = builder.arguments_of(endpoint, _Path(place))
     kind = kind_of(endpoint)
     if kind in ("generator", "async_generator"):
         msg = (
-            f"{place_of(endpoint)}: a handler that yields is not supported yet."
+            f"{place}: a handler that yields is not supported yet."
             " Return StreamingResponse(the_generator())."
         )
         raise RegistrationError(msg)
-    builder.call(endpoint, arguments, kind, "function", place_of(endpoint))
+    builder.call(endpoint, arguments, kind, "function", place)
     return builder.plan()
 
 
@@ -84,6 +85,8 @@ def make_plan(
 class _Path:
     """The way from the handler down to a dependency."""
 
+    #: Where the handler is, for messages.
+    start: str
     names: tuple[str, ...] = ()
     outer: tuple[str, ...] = ()
     own: tuple[str, ...] = ()
@@ -100,7 +103,8 @@ class _Path:
 
     def down(self, depends: Depends) -> _Path:
         own = tuple(depends.scopes or ()) if isinstance(depends, Security) else ()
-        return _Path((*self.names, _name(depends.dependency)), self.outer + self.own, own)
+        names = (*self.names, _name(depends.dependency))
+        return _Path(self.start, names, self.outer + self.own, own)
 
 
 @dataclass(slots=True)
@@ -192,7 +196,7 @@ class _Builder:
         self.bodies = self.bodies + body if path.names else body + self.bodies
         slots: dict[str, int] = {}
         if any(func is each for each in self.walking):
-            msg = f"{place_of(func)}{path.via()}: it depends on itself. Break the circle."
+            msg = f"{path.start}{path.via()}: it depends on itself. Break the circle."
             raise RegistrationError(msg)
         self.walking.append(func)
         for each in parameters:
@@ -211,7 +215,7 @@ class _Builder:
         for each in parameters:
             if each.gives is not None:
                 slots[each.name] = self._give(each.name, each.gives, path)
-        return _arguments(func, parameters, slots)
+        return arguments_of_call(func, parameters, slots)
 
     def _parameters(self, func: Callable[..., Any], path: _Path) -> tuple[Parameter, ...]:
         key = _identity(func)
@@ -220,6 +224,7 @@ class _Builder:
                 func,
                 path_names=self.path_names,
                 injectable=INJECTABLE,
+                start=path.start,
                 via=path.via(),
                 lenient=self.lenient,
             )
@@ -251,7 +256,7 @@ class _Builder:
             return
         if order.index(wanted) < order.index(within):
             msg = (
-                f"{place_of(func)}{path.via()}: {_name(func)}() has the scope {within!r} and"
+                f"{path.start}{path.via()}: {_name(func)}() has the scope {within!r} and"
                 f" depends on {_name(depends.dependency)}() with the scope {wanted!r},"
                 f" which is left earlier. Give both the same scope."
             )
@@ -301,8 +306,9 @@ class _Builder:
             return
         if not issubclass(kind, self.collector):
             msg = (
-                f"parameter {name!r}{path.via()} asks for {kind.__name__} and another for"
-                f" {self.collector.__name__}: a request has one collector. Let one inherit."
+                f"{path.start}, parameter {name!r}{path.via()} asks for {kind.__name__} and"
+                f" another for {self.collector.__name__}: a request has one collector. Let one"
+                " inherit."
             )
             raise RegistrationError(msg)
         try:
@@ -371,26 +377,6 @@ def _identity(func: Any) -> Any:
 def _location(declared: Field) -> str:
     info = declared.info
     return info.in_ if isinstance(info, (Param, Body)) else "query"
-
-
-def _arguments(
-    func: Callable[..., Any], parameters: tuple[Parameter, ...], slots: Mapping[str, int]
-) -> list[Argument]:
-    """By name, as FastAPI passes them; by position where that is surely the same."""
-    # PERF: an argument by position saves 0.01 µs.
-    code = getattr(func, "__code__", None)
-    straight = code is not None and not hasattr(func, "__wrapped__")
-    found: list[Argument] = []
-    for position, each in enumerate(parameters):
-        by_position = (
-            straight
-            and each.positional
-            and position < code.co_argcount  # type: ignore[union-attr]
-            and code.co_varnames[position] == each.name  # type: ignore[union-attr]
-        )
-        straight = by_position
-        found.append((None if by_position else each.name, slots[each.name]))
-    return found
 
 
 def _embeds(body: list[Field]) -> bool:

@@ -13,8 +13,8 @@ from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
 
 from wsgibg._aio import can_suspend, hop, lend
 from wsgibg._body import spool
-from wsgibg._scope import RequestScope, StartResponse, swallowed
-from wsgibg._signature import kind_of
+from wsgibg._exits import swallowed
+from wsgibg._scope import RequestScope, StartResponse
 from wsgibg.exception_handlers import checked, server_error, text_of
 from wsgibg.exceptions import FastAPIError
 from wsgibg.requests import Request
@@ -30,7 +30,7 @@ async def recover(scope: RequestScope, error: BaseException, start_response: Sta
     try:
         error = await scope.leave_all(error) or swallowed(error)
         if not isinstance(error, Exception):
-            scope.failure = f"its request was interrupted ({error!r})"
+            scope.failure = f"its request was interrupted ({text_of(error)})"
             scope.end(delivered=False)
             raise error
         response = await _answer(scope, error)
@@ -43,8 +43,6 @@ async def _answer(scope: RequestScope, error: Exception) -> Response:
     scope.failure = f"its request failed ({text_of(error)})"
     for _ in range(2):  # what a handler raises is looked up once more (Starlette's two layers)
         handler, seen = scope.owner.handlers.find(error)
-        if isinstance(error, WerkzeugHTTPException) and error.response is not None:
-            return error.response  # type: ignore[return-value]  # abort(response) means it
         if handler is None:
             break
         try:
@@ -64,12 +62,14 @@ async def _answer(scope: RequestScope, error: Exception) -> Response:
 async def _ask(
     scope: RequestScope, handler: Callable[[Request, Any], Any], error: Exception
 ) -> Response:
-    if kind_of(handler) == "coroutine":
-        if scope.owner.tasks.lends and not can_suspend(handler):
-            return checked(lend(handler(scope.request(), error)))
-        _take_in_body(scope)
     answer = handler(scope.request(), error)
-    return checked(await hop(answer) if isawaitable(answer) else answer)
+    if isawaitable(answer):
+        if scope.owner.tasks.lends and not can_suspend(handler):
+            answer = lend(answer)  # type: ignore[arg-type]  # a coroutine function's
+        else:
+            _take_in_body(scope)
+            answer = await hop(answer)
+    return checked(answer)
 
 
 def _take_in_body(scope: RequestScope) -> None:

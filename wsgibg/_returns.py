@@ -154,8 +154,6 @@ class Returns:
         if given is not None:
             for field in given.headers.items_raw():
                 response.headers.append(*field)
-            if given.background is not None:
-                scope.collector().adopt(given.background)
         if not body_allowed(response.status_code):
             response.body = b""
         return response

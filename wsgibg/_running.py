@@ -50,6 +50,10 @@ here = _Here()
 task_var: ContextVar[Any] = ContextVar("wsgibg.task", default=None)
 
 
+def _at(batch: Any) -> Any:
+    return None if batch.running is batch.ended else batch.running
+
+
 def current_task() -> TaskContext:
     """The task that is running here.
 
@@ -68,7 +72,7 @@ def current_task() -> TaskContext:
     """
     batch = here.batch
     # The thread first: the context of a sync task is a copy of that of the task that added it.
-    task = task_var.get() if batch is None else batch.running
+    task = task_var.get() if batch is None else _at(batch)
     if task is None:
         msg = "current_task() was called outside a background task."
         raise RuntimeError(msg)

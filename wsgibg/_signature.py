@@ -165,6 +165,7 @@ def read_signature(
     *,
     path_names: Collection[str] = (),
     injectable: tuple[type, ...] = (),
+    start: str = "",
     via: str = "",
     lenient: bool = False,
 ) -> tuple[Parameter, ...]:
@@ -174,18 +175,24 @@ def read_signature(
         func: the callable.
         path_names: the names of the route's path parameters.
         injectable: classes whose annotation asks for an object of the request.
-        via: how the callable was reached, for messages.
+        start: the place of the handler, for messages; by default the callable's own.
+        via: how the callable was reached from there.
         lenient: whether the path may get further parameters, by a prefix.
 
     Raises:
         RegistrationError: a parameter is declared in a way that cannot work.
     """
+    own = place_of(func)
+    if via:
+        file = own.rpartition(" ")[0]
+        via = f"{via} ({file})" if file else via
+    start = start or own
     try:
         signature = _signature(func)
     except ValueError as error:
-        msg = f"{place_of(func)}{via}: its parameters cannot be read ({error}). Wrap it in a def."
+        msg = f"{start}{via}: its parameters cannot be read ({error}). Wrap it in a def."
         raise RegistrationError(msg) from None
-    reader = _Reader(func, path_names, injectable, via, lenient=lenient)
+    reader = _Reader(func, path_names, injectable, start, via, lenient=lenient)
     return tuple(reader.read(each) for each in signature.parameters.values())
 
 
@@ -197,6 +204,7 @@ class _Reader:
         func: Any,
         path_names: Collection[str],
         injectable: tuple[type, ...],
+        start: str,
         via: str,
         *,
         lenient: bool,
@@ -205,6 +213,7 @@ class _Reader:
         self.lenient = lenient
         self.path_names = path_names
         self.injectable = injectable
+        self.start = start
         self.via = via
         self.name = ""
 
@@ -212,7 +221,7 @@ class _Reader:
         raise RegistrationError(f"{self.place()}: {reason}")
 
     def place(self) -> str:
-        return f"{place_of(self.func)}, parameter {self.name!r}{self.via}"
+        return f"{self.start}, parameter {self.name!r}{self.via}"
 
     def read(self, given: inspect.Parameter) -> Parameter:
         self.name = given.name

@@ -5,20 +5,16 @@ Nothing here runs a task. That is an executor's work (`wsgibg.executors`).
 
 from __future__ import annotations
 
-import inspect
 import logging
-import uuid
-import weakref
 from collections.abc import Callable, Iterable
-from contextvars import Context, ContextVar, copy_context
-from functools import partial
-from threading import Lock
-from types import FunctionType, MethodType
-from typing import Any, ParamSpec, Protocol
+from contextvars import ContextVar, copy_context
+from types import FunctionType
+from typing import Any, NoReturn, ParamSpec, Protocol, Self
 
-from wsgibg._calls import ODD, binds, check_call
-from wsgibg._options import Task, TaskOptions, TaskOptionsDict, When, name_of, task
+from wsgibg._calls import ODD
+from wsgibg._options import Task, TaskOptions, TaskOptionsDict, When, task
 from wsgibg._running import Injected, TaskContext, current_task
+from wsgibg._task import BackgroundTask, use_of
 from wsgibg.exceptions import TaskRefused
 from wsgibg.records import RETURNED, Outcome, TaskEvent
 
@@ -42,104 +38,7 @@ __all__ = [
 P = ParamSpec("P")
 log: logging.Logger = logging.getLogger("wsgibg.background")
 _new = object.__new__
-_naming = Lock()
 _NOTHING: Any = object()  # no function, not even a wrong one such as None
-
-
-# ------------------------------------------------------------------ one task
-def _unwrap(func: Any) -> tuple[Any, TaskOptions | None]:
-    """A `Task` (or a method made by one) as the callable and its options."""
-    if isinstance(func, Task):
-        return func.func, func.options
-    if type(func) is MethodType and isinstance(func.__func__, Task):
-        bound = func.__func__
-        return MethodType(bound.func, func.__self__), bound.options
-    if type(func) is partial and isinstance(func.func, Task):
-        return partial(func.func.func, *func.args, **func.keywords), func.func.options
-    return func, None
-
-
-class BackgroundTask:
-    """One call to make after the response was sent.
-
-    Args:
-        func: a function or any other callable, sync or async; a `Task` brings its options.
-        args: the positional arguments of the call.
-        kwargs: the keyword arguments of the call.
-
-    Raises:
-        TaskRefused: `func` cannot be called with these arguments.
-
-    The `contextvars` context is copied now, so that the call sees the variables of this place.
-    As in Starlette it may be given to a response (``Response(..., background=task)``) or be
-    awaited (``await task()``).
-
-    Example:
-        >>> from wsgibg import BackgroundTask
-        >>> BackgroundTask(print, "sent", end="!").args
-        ('sent',)
-    """
-
-    # What most tasks do not have is left unset: each slot set costs 0.02 µs a task.
-    __slots__ = ("_id", "_options", "args", "context", "func", "kwargs")
-
-    func: Callable[..., Any]
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    context: Context
-    _id: str
-    _options: TaskOptions
-
-    def __init__(self, func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
-        self.func, options = _unwrap(func)
-        if options is not None:
-            self._options = options
-        if not binds(self.func, args, kwargs):
-            check_call(self.func, args, kwargs)
-        self.args = args
-        self.kwargs = kwargs
-        self.context = copy_context()
-
-    @property
-    def options(self) -> TaskOptions | None:
-        """The options that its `Task` brought, if it was one."""
-        return getattr(self, "_options", None)
-
-    @property
-    def id(self) -> str:
-        """A random name for this call, made when it is first read."""
-        try:
-            return self._id
-        except AttributeError:
-            with _naming:
-                if not hasattr(self, "_id"):
-                    self._id = uuid.uuid4().hex
-            return self._id
-
-    @property
-    def name(self) -> str:
-        """Module and qualified name of the function."""
-        return name_of(self.func)
-
-    async def __call__(self) -> None:
-        """Make the call here and now, as Starlette's class does."""
-        result = self.func(*self.args, **self.kwargs)
-        if inspect.isawaitable(result):
-            await result
-
-    def __repr__(self) -> str:
-        return f"<BackgroundTask {self.name} {self.id}>"
-
-
-def _use_of(task: BackgroundTask) -> BackgroundTask:
-    """A hand-made task for one request: its maker may give it to several at the same time."""
-    use = _new(BackgroundTask)
-    use.func, use.args, use.kwargs = task.func, task.args, task.kwargs
-    use.context = task.context.copy()
-    use._id = task.id
-    if task.options is not None:
-        use._options = task.options
-    return use
 
 
 # ------------------------------------------------------------------ the collector
@@ -164,13 +63,23 @@ class _Closed:
 CLOSED: TaskSink = _Closed()
 
 
-def _warn_unadopted(tasks: list[BackgroundTask]) -> None:
-    if tasks:
-        names = ", ".join(task.name for task in tasks)
+class _Sealed(list[BackgroundTask]):
+    """The list of a collector that is over: nothing goes in."""
+
+    def append(self, task: BackgroundTask) -> None:
+        CLOSED.accept(task)
+
+
+_SEALED = _Sealed()
+
+
+def _warn_unadopted(tasks: BackgroundTasks) -> None:
+    """Say that a collector which somebody made is thrown away with its tasks."""
+    if tasks.tasks and tasks.sink is None and tasks.forward is None:
         log.warning(
             "A BackgroundTasks that was made by hand was thrown away with its tasks (%s): return"
             " it from a dependency, give it to a response, or take the request's own collector.",
-            names,
+            ", ".join(task.name for task in tasks.tasks),
         )
 
 
@@ -208,17 +117,25 @@ class BackgroundTasks:
     held: tuple[BackgroundTask, ...] = ()
     #: How the request of a batch ended.
     outcome: Outcome = RETURNED
-    #: The task of a batch that is running.
+    #: The task of a batch that was taken last, and the one that has ended last.
     running: BackgroundTask | None = None
+    ended: BackgroundTask | None = None
     #: What is to be called once all tasks of a batch had their first attempt.
     after: Callable[[], None] | None = None
-    _finalizer: weakref.finalize[[list[BackgroundTask]], BackgroundTasks]
+    #: The collector that takes what is added to this one, since it took over its tasks.
+    forward: BackgroundTasks | None = None
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        """Make one that says so if it is thrown away with its tasks."""
+        return _new(_HandMade if cls is BackgroundTasks else cls)  # type: ignore[return-value]
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        cls.__del__ = _warn_unadopted  # type: ignore[attr-defined]
 
     def __init__(self, tasks: Iterable[BackgroundTask] | None = None) -> None:
         self.tasks = list(tasks or ())
         self.has_options = any(task.options is not None for task in self.tasks)
-        self._finalizer = weakref.finalize(self, _warn_unadopted, self.tasks)
-        self._finalizer.atexit = False
 
     def add_task(self, func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> BackgroundTask:
         """Add a call, to be made after the response and after the tasks added before it.
@@ -273,25 +190,33 @@ class BackgroundTasks:
         What is added to the other collector later is added to this one.
         """
         if isinstance(background, BackgroundTask):
-            self.adopt_all([_use_of(background)])
-        elif background.tasks is not self.tasks:
-            if background.sink is not None:
-                msg = (
-                    "A BackgroundTasks was given to a second request: its tasks ran after the"
-                    " first. Make one for each request, or take the request's own."
-                )
-                raise TaskRefused(msg)
-            # One by one: if one is refused, those behind it are still where their maker put them.
-            while background.tasks:
-                self.adopt_all([_use_of(background.tasks.pop(0))])
-            # What is added to it from now on is added here.
-            background.tasks = self.tasks
-            background.sink = self.sink
-            background.asks = True
-            background.known = _NOTHING
+            self.adopt_all([use_of(background)])
+            return
+        if background is self or background.forward is self:
+            return
+        if background.sink is not None or background.forward is not None:
+            msg = (
+                "A BackgroundTasks was given to a second request: its tasks ran after the"
+                " first. Make one for each request, or take the request's own."
+            )
+            raise TaskRefused(msg)
+        # One by one: if one is refused, those behind it are still where their maker put them.
+        while background.tasks:
+            self.adopt_all([use_of(background.tasks.pop(0))])
+        background.hand_on_to(self)
+
+    def hand_on_to(self, other: BackgroundTasks) -> None:
+        """Have another collector take whatever is added from now on."""
+        self.tasks = other.tasks
+        self.asks = True
+        self.known = _NOTHING
+        self.forward = other
 
     def adopt_all(self, tasks: Iterable[BackgroundTask]) -> None:
         """Add tasks that were made elsewhere, each as if it were added here."""
+        if self.forward is not None:
+            self.forward.adopt_all(tasks)
+            return
         for each in tasks:
             if (self.asks or each.options is not None) and self.sink is not None:
                 self.sink.accept(each)
@@ -304,9 +229,12 @@ class BackgroundTasks:
 
     async def __call__(self) -> None:
         """Make the calls here and now, in order, as Starlette's class does."""
-        for each in self.tasks:
-            await each()
-        self.tasks.clear()
+        while self.tasks:
+            await self.tasks.pop(0)()
+
+    def __copy__(self) -> NoReturn:
+        msg = "A BackgroundTasks cannot be copied: its tasks would run twice, or never."
+        raise TypeError(msg)
 
     def __repr__(self) -> str:
         return f"<BackgroundTasks {self.tasks!r}>"
@@ -330,23 +258,35 @@ def request_collector(
         tasks.tasks = []
     else:
         tasks = kind()
-        finalizer = getattr(tasks, "_finalizer", None)
-        if finalizer is None:  # its __init__ did without ours
+        if "tasks" not in vars(tasks):  # its __init__ did without ours
             tasks.tasks = []
-        else:
-            finalizer.detach()
     tasks.sink = sink
     if asks:
         tasks.asks = True
     return tasks
 
 
-def close_collector(tasks: BackgroundTasks) -> None:
-    """Let go of a collector's tasks and refuse what would be added from now on."""
-    tasks.tasks.clear()
+class _HandMade(BackgroundTasks):
+    """A collector that somebody made by calling ``BackgroundTasks()``."""
+
+
+_HandMade.__name__ = _HandMade.__qualname__ = "BackgroundTasks"
+
+
+def seal(tasks: BackgroundTasks) -> list[BackgroundTask]:
+    """Refuse what would be added from now on.
+
+    The list is exchanged, not emptied: a thread that is just adding has either added to the old
+    one, or is refused.
+
+    Returns:
+        What was collected; the caller has to see to every task of it.
+    """
+    left, tasks.tasks = tasks.tasks, _SEALED
     tasks.sink = CLOSED
     tasks.asks = True
     tasks.known = _NOTHING
+    return left
 
 
 # ------------------------------------------------------------------ where am I

@@ -12,7 +12,7 @@ from werkzeug.wsgi import ClosingIterator
 from wsgibg._ending import is_whole, rescue
 from wsgibg._scope import RequestScope
 from wsgibg.background import BackgroundTask, source_var
-from wsgibg.exception_handlers import ExceptionHandlers
+from wsgibg.exception_handlers import ExceptionHandlers, text_of
 from wsgibg.executors import Executor
 from wsgibg.executors.inline import InlineExecutor
 from wsgibg.manager import AfterTaskError, TaskManager
@@ -131,7 +131,7 @@ class WrappedApp:
                 self.tasks.hold(tasks)
             return ForeignEnding(body, scope)
         except BaseException as error:
-            scope.failure = f"its request failed ({type(error).__name__}: {error})"
+            scope.failure = f"its request failed ({text_of(error)})"
             if hasattr(body, "close"):
                 scope.inside(body.close)
             scope.end_foreign(delivered=False)

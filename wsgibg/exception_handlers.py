@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from http import HTTPStatus
 from typing import Any
 
 from werkzeug.exceptions import HTTPException as WerkzeugHTTPException
+from werkzeug.exceptions import default_exceptions
+from werkzeug.routing import RoutingException
 from werkzeug.wrappers import Response as WerkzeugResponse
 
 from wsgibg.encoders import jsonable_encoder
 from wsgibg.exceptions import FastAPIError, HTTPException, RequestValidationError
 from wsgibg.requests import Request
-from wsgibg.responses import JSONResponse, PlainTextResponse, Response
+from wsgibg.responses import JSONResponse, PlainTextResponse, Response, has_body
 
 __all__ = [
     "ExceptionHandlers",
@@ -28,8 +30,8 @@ Handler = Callable[[Request, Any], Any]
 
 
 def body_allowed(status_code: int) -> bool:
-    """Whether a response with this status may carry a body (RFC 9110)."""
-    return status_code >= 200 and status_code not in (204, 205, 304)
+    """Whether data are sent with this status: FastAPI's rule, by which a 205 is left empty too."""
+    return status_code != 205 and has_body(status_code)
 
 
 def http_exception_handler(request: Request, exc: HTTPException) -> Response:
@@ -102,6 +104,27 @@ def as_ours(error: WerkzeugHTTPException) -> HTTPException:
     return HTTPException(code, detail, headers or None)
 
 
+def by_itself(request: Request, exc: WerkzeugHTTPException) -> Any:
+    """The answer that an exception of Werkzeug brings along, such as a redirect.
+
+    Args:
+        request: the request that failed.
+        exc: the exception that was raised.
+    """
+    return exc.get_response(request.environ)
+
+
+def _kinds(error: Exception) -> Iterator[type]:
+    """The classes by which a handler may know an error, the nearest first."""
+    for kind in type(error).__mro__:
+        if kind is Exception:
+            return
+        if kind is HTTPException:
+            # Werkzeug has a class for each status, which says more than ours does.
+            yield default_exceptions.get(error.code, kind)  # type: ignore[attr-defined]
+        yield kind
+
+
 def checked(answer: Any) -> Response:
     """What a handler returned, if it is a response, ours or Werkzeug's."""
     if not isinstance(answer, (Response, WerkzeugResponse)):
@@ -128,7 +151,6 @@ class ExceptionHandlers:
     def __init__(self, given: Mapping[int | type[Exception], Handler] | None = None) -> None:
         self.by_status: dict[int, Handler] = {}
         self.by_class: dict[type[Any], Handler] = {
-            HTTPException: http_exception_handler,
             RequestValidationError: request_validation_exception_handler,
         }
         for key, handler in (given or {}).items():
@@ -140,8 +162,6 @@ class ExceptionHandlers:
             self.by_status[key] = handler
         else:
             self.by_class[key] = handler
-            if key is WerkzeugHTTPException:  # ours is one of them
-                self.by_class[HTTPException] = handler
 
     def find(self, error: Exception) -> tuple[Handler | None, Exception]:
         """The handler for an error, and the error as that handler expects it.
@@ -150,24 +170,24 @@ class ExceptionHandlers:
         the nearest to the farthest. `Exception` and 500 are the last resort, see `last_resort`.
         """
         if isinstance(error, WerkzeugHTTPException):
+            # ``abort(response)`` means that response, and a redirect is no failure (Flask's rule).
+            if error.response is not None or isinstance(error, RoutingException):
+                return by_itself, error
             handler = self.by_status.get(error.code or 500)
             if handler is not None:
                 return handler, as_ours(error)
-        for kind in type(error).__mro__:
-            if kind is Exception:
-                break
+        for kind in _kinds(error):
             if kind in self.by_class:
                 return self.by_class[kind], error
         if isinstance(error, WerkzeugHTTPException):
-            return self.by_class[HTTPException], as_ours(error)
+            if type(error).get_response is not WerkzeugHTTPException.get_response:
+                return by_itself, error
+            return self.by_class.get(HTTPException, http_exception_handler), as_ours(error)
         return None, error
 
     def is_default(self, error: HTTPException) -> bool:
         """Whether an HTTP exception gets our own answer, whose form is known."""
-        return (
-            error.status_code not in self.by_status
-            and self.by_class[HTTPException] is http_exception_handler
-        )
+        return self.find(error)[0] is http_exception_handler
 
     def last_resort(self) -> Handler | None:
         """The handler for whatever nobody else handles; the error is logged all the same."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import logging
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
 from time import monotonic
@@ -15,13 +15,13 @@ from wsgibg._attempt import leave_batch, raised_by_signal, report
 from wsgibg.background import (
     BackgroundTask,
     BackgroundTasks,
-    close_collector,
     request_collector,
+    seal,
     source_var,
 )
 from wsgibg.exceptions import TaskRefused
 from wsgibg.executors import Executor
-from wsgibg.records import RETURNED, Outcome, TaskEvent
+from wsgibg.records import RETURNED, Outcome, TaskEvent, When
 
 __all__ = ["AfterTaskError", "TaskHook", "TaskManager"]
 
@@ -167,9 +167,8 @@ class TaskManager:
         """
         wanted = [
             task
-            for task in tasks.tasks
-            if task not in tasks.held
-            and outcome.suits("returned" if task.options is None else task.options.when)
+            for task in tuple(tasks.tasks)
+            if task not in tasks.held and outcome.suits(_condition(task))
         ]
         for executor, batch in self._sorted(wanted):
             if executor.durable:
@@ -193,8 +192,11 @@ class TaskManager:
         if not tasks.has_options and outcome is RETURNED:
             batches = [(self.executor, tasks)]
         else:
-            batches = self._sorted(self.applicable(tasks, outcome))
-            close_collector(tasks)
+            left = seal(tasks)
+            batches = self._sorted(self.applicable(left, outcome, tasks.held))
+            left.clear()
+            if batches:  # what a task adds to the request's collector joins the first
+                tasks.hand_on_to(batches[0][1])
         if after is not None and not batches:
             after()
             return
@@ -229,17 +231,24 @@ class TaskManager:
             left += executor.drain(max(0.0, deadline - monotonic()))
         return left
 
-    def applicable(self, tasks: BackgroundTasks, outcome: Outcome) -> list[BackgroundTask]:
-        """The tasks whose condition the outcome meets; the others are dropped."""
-        kept, held = [], []
-        for task in tasks.tasks:
-            if outcome.suits("returned" if task.options is None else task.options.when):
-                kept.append(task)
-                continue
+    def applicable(
+        self,
+        tasks: Sequence[BackgroundTask],
+        outcome: Outcome,
+        held: Container[BackgroundTask] = (),
+    ) -> list[BackgroundTask]:
+        """The tasks whose condition the outcome meets; the others are dropped.
+
+        Args:
+            tasks: what was collected.
+            outcome: how the request ended.
+            held: what durable executors hold, and are to discard.
+        """
+        kept = [task for task in tasks if outcome.suits(_condition(task))]
+        dropped = [task for task in tasks if not outcome.suits(_condition(task))]
+        for task in dropped:
             report(self, "dropped", task, outcome.why_not())
-            if task in tasks.held:
-                held.append(task)
-        for executor, batch in self._sorted(held):
+        for executor, batch in self._sorted(task for task in dropped if task in held):
             try:
                 executor.discard(batch, outcome.why_not())
             except Exception:
@@ -257,9 +266,8 @@ class TaskManager:
             outer: the collector of the request around it, which is not over.
             manager: who carries that one's tasks.
         """
-        kept = self.applicable(tasks, outcome)
-        close_collector(tasks)
-        for task in kept:
+        left = seal(tasks)
+        for task in self.applicable(left, outcome, tasks.held):
             task.context.run(source_var.set, outer)
             options = task.options
             if options is not None and options.when == "error":
@@ -269,6 +277,7 @@ class TaskManager:
                 outer.adopt_all([task])
             except TaskRefused as refusal:
                 report(self, "lost", task, str(refusal))
+        left.clear()
         if not self._told and self._differs_from(manager):
             self._told = True
             log.warning(
@@ -297,7 +306,7 @@ class TaskManager:
         stays = options.executor is None or self.executor_of(task) is batch.executor
         if stays and outcome.suits(options.when):
             return False
-        batch.running = None  # from here on it is the other batch's to report
+        batch.ended = task  # from here on it is the other batch's to report
         apart = request_collector(None)
         apart.tasks.append(task)
         apart.has_options = True
@@ -307,9 +316,8 @@ class TaskManager:
     def _not_taken(self, batch: BackgroundTasks, executor: Executor, error: Exception) -> None:
         """Tell of a batch that its executor refused, and leave what waits for its tasks."""
         log.error("%r did not take a batch of tasks.", executor, exc_info=error)
-        for task in batch.tasks:
+        for task in seal(batch):
             report(self, "lost", task, f"its executor failed ({error!r})")
-        close_collector(batch)
         leave_batch(batch)
 
     def _sorted(self, tasks: Iterable[BackgroundTask]) -> list[tuple[Executor, BackgroundTasks]]:
@@ -323,6 +331,10 @@ class TaskManager:
             # Inside the task, current_tasks() is its batch; the request's collector is closed.
             task.context.run(source_var.set, batches[executor])
         return list(batches.items())
+
+
+def _condition(task: BackgroundTask) -> When:
+    return "returned" if task.options is None else task.options.when
 
 
 def _check_executor(option: str, executor: Any) -> None:

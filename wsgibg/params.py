@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, TypedDict, Unpack
+from difflib import get_close_matches
+from typing import Any, ClassVar, Literal, TypedDict, Unpack, get_args
 from urllib.parse import parse_qsl
 
 from pydantic import AliasChoices, AliasPath
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from wsgibg.exceptions import RegistrationError
 from wsgibg.requests import parse_cookies as read_cookies
 
 __all__ = [
@@ -39,6 +42,11 @@ class Depends:
     dependency: Callable[..., Any] | None = None
     use_cache: bool = True
     scope: Scope | None = None
+
+    def __post_init__(self) -> None:
+        if self.scope is not None and self.scope not in get_args(Scope):
+            msg = f'Depends(scope={self.scope!r}): use "function", "request" or "tasks".'
+            raise RegistrationError(msg)
 
 
 @dataclass(frozen=True)
@@ -216,6 +224,9 @@ class Marker(FieldInfo):  # type: ignore[misc]
     Args:
         default: the value where the request has none; left out, the parameter is required.
         options: constraints, names and documentation, see `ParamOptions`.
+
+    Raises:
+        TypeError: there is no such option.
     """
 
     example: Any
@@ -223,6 +234,9 @@ class Marker(FieldInfo):  # type: ignore[misc]
     include_in_schema: bool
 
     def __init__(self, default: Any = Undefined, **options: Unpack[ParamOptions]) -> None:
+        for name in options:
+            if name not in ParamOptions.__optional_keys__:
+                raise TypeError(self._unknown(name))
         self.example = options.get("example", Undefined)
         self.openapi_examples = options.get("openapi_examples")
         self.include_in_schema = options.get("include_in_schema", True)
@@ -232,6 +246,13 @@ class Marker(FieldInfo):  # type: ignore[misc]
         if default is ...:
             default = Undefined
         super().__init__(default=default, **known)  # type: ignore[arg-type]
+
+    def _unknown(self, name: str) -> str:
+        own = {*inspect.signature(type(self)).parameters} - {"options"}
+        names = sorted(ParamOptions.__optional_keys__ | own)
+        near = get_close_matches(name, names, 1)
+        hint = f"Did you mean {near[0]!r}?" if near else f"Its options: {', '.join(names)}."
+        return f"{type(self).__name__}() has no option {name!r}. {hint}"
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({self.default})"

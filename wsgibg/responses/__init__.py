@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from wsgibg.responses._base import Response, status_line
+from wsgibg.responses._base import Response, has_body, status_line
 from wsgibg.responses._content import (
     HTMLResponse,
     JSONResponse,
@@ -20,5 +20,6 @@ __all__ = [
     "Response",
     "StreamingResponse",
     "WSGIResponse",
+    "has_body",
     "status_line",
 ]

@@ -183,8 +183,13 @@ class Response:
             flags: ``secure``, ``httponly``, ``samesite`` (``"lax"`` by default), ``partitioned``.
 
         Raises:
+            TypeError: there is no such flag.
             ValueError: an attribute has a value that it cannot have.
         """
+        for name in flags:
+            if name not in CookieFlags.__optional_keys__:
+                known = ", ".join(sorted(CookieFlags.__optional_keys__))
+                raise TypeError(f"A cookie has no flag {name!r}. Its flags: {known}.")
         if isinstance(expires, datetime):
             expires = format_datetime(expires, usegmt=True)
         cookie: http.cookies.SimpleCookie = http.cookies.SimpleCookie({key: value})
