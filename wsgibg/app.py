@@ -35,7 +35,7 @@ Entry = Callable[[dict[str, Any], Callable[..., Any], tuple[Any, ...]], Any]
 class AppOptions(RouterOptions, total=False):
     """The options of an `App`: FastAPI's, and those of the background tasks.
 
-    ``title`` and the others that FastAPI has for its OpenAPI document are kept for it.
+    ``title`` and the others that FastAPI has for its OpenAPI document are taken, for a port.
     ``debug``: send tracebacks to the client. ``root_path``: the path a proxy strips.
     ``exception_handlers``: handlers by class or status. ``executor``: where background tasks
     run, by default in the response's ``close()``. ``executors``: further ones, by name.
@@ -149,11 +149,6 @@ class App(APIRouter):
         self._classes: tuple[type[Response] | None, ...] = ()
         self._entries: list[Entry] = []
         self._find: Callable[[str, str], tuple[int, tuple[Any, ...]]] = self._first_find
-
-    def __getattr__(self, name: str) -> Any:
-        hint = f" {_ABSENT[name][0].upper()}{_ABSENT[name][1:]}." if name in _ABSENT else ""
-        msg = f"{type(self).__name__!r} object has no attribute {name!r}.{hint}"
-        raise AttributeError(msg)
 
     # -------------------------------------------------------------- declaring
     @property
@@ -339,6 +334,17 @@ class App(APIRouter):
             return None
         route = self._served[at]
         return self._compiled(route, self._classes[at]) if isinstance(route, APIRoute) else None
+
+
+def _absent(app: App, name: str) -> Any:
+    """Say of what FastAPI has, and this has not, what to do instead."""
+    hint = f" {_ABSENT[name][0].upper()}{_ABSENT[name][1:]}." if name in _ABSENT else ""
+    msg = f"{type(app).__name__!r} object has no attribute {name!r}.{hint}"
+    raise AttributeError(msg)
+
+
+# Not in the class's body, where type checkers would take any name for an attribute.
+App.__getattr__ = _absent  # type: ignore[attr-defined]
 
 
 def _below(environ: dict[str, Any], root_path: str) -> dict[str, Any]:

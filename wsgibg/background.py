@@ -75,7 +75,7 @@ _SEALED = _Sealed()
 
 def _warn_unadopted(tasks: BackgroundTasks) -> None:
     """Say that a collector which somebody made is thrown away with its tasks."""
-    if tasks.tasks and tasks.sink is None and tasks.forward is None:
+    if getattr(tasks, "tasks", None) and tasks.sink is None and tasks.forward is None:
         log.warning(
             "A BackgroundTasks that was made by hand was thrown away with its tasks (%s): return"
             " it from a dependency, give it to a response, or take the request's own collector.",

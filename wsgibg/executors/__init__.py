@@ -22,7 +22,7 @@ class TaskHost(Protocol):
     stop_on_error: bool
 
     def record(self, event: TaskEvent) -> None:
-        """Tell the hooks what happened to a task; never raises."""
+        """Tell the hooks what happened to a task; raises only what a signal's handler raised."""
 
     def reroute(self, batch: BackgroundTasks, task: BackgroundTask) -> bool:
         """Take a task, added to a running batch, that is not this batch's to run."""
