@@ -19,6 +19,7 @@ from wsgibg import (
     BackgroundTask,
     BackgroundTasks,
     Depends,
+    Injected,
     Response,
     TaskOptions,
     current_tasks,
@@ -601,3 +602,19 @@ class Collecting(RuleBasedStateMachine):
 def test_a_collector_is_a_list_of_the_calls_in_order():
     """Whatever is added, refused and adopted in whatever order."""
     Collecting.TestCase("runTest").runTest()
+
+
+# --- what is injected ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("default", [Injected, Depends(print)], ids=["Injected", "Depends"])
+def test_a_parameter_that_would_be_injected_needs_a_value(tasks, default):
+    """Tasks have no dependencies yet, and a marker is no value."""
+
+    def send(to, mailer=default):
+        pass
+
+    with pytest.raises(TaskRefused, match="'mailer'"):
+        tasks.add_task(send, "ada")
+    assert tasks.add_task(send, "ada", mailer="post").kwargs == {"mailer": "post"}
+    assert tasks.add_task(send, "ada", "post").args == ("ada", "post")

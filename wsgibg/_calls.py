@@ -32,8 +32,16 @@ def binds(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
         if name not in names:
             return False
     # Of the rest, those without a default must be there.
-    needed = count - len(func.__defaults__ or ()) - given
+    defaults = func.__defaults__ or ()
+    needed = count - len(defaults) - given
+    if any(map(_is_injected, defaults)):
+        return False
     return needed <= 0 or all(name in kwargs for name in names[:needed])
+
+
+def _is_injected(default: Any) -> bool:
+    """Whether a default stands for a value that is to be injected: `Injected`, ``Depends(f)``."""
+    return default is inspect.Parameter.empty or hasattr(default, "use_cache")
 
 
 def check_call(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None:
@@ -61,7 +69,14 @@ def check_call(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None
     except ValueError:
         return  # a builtin without a signature: only the call itself can tell
     try:
-        signature.bind(*args, **kwargs)
+        bound = signature.bind(*args, **kwargs)
     except TypeError as error:
         msg = f"{name_of(func)}{signature} does not take these arguments: {error}."
         raise TaskRefused(msg) from None
+    for name, parameter in signature.parameters.items():
+        if name not in bound.arguments and hasattr(parameter.default, "use_cache"):
+            msg = (
+                f"{name_of(func)}(): nothing is injected into a task yet, so its parameter"
+                f" {name!r} needs a value. Pass it to add_task()."
+            )
+            raise TaskRefused(msg)
