@@ -293,7 +293,6 @@ class RequestScope:
         context, self.context = self.context, None
         if self.ended or context is None:
             return
-        self.ended = True
         left: BaseException | None = None
         try:
             # PERF: the common end is written out, each method that is not called saves 0.06 µs.
@@ -304,6 +303,7 @@ class RequestScope:
                     self.failure = f"an exit of its request raised {text_of(left)}"
             if self.response is not None:
                 self._adopt_outgoing(self.response)
+            self.ended = True  # from here on nobody gets a collector that takes tasks
             waits = self.late or self.spool is not None or self._request is not None
             if waits or self.tasks is not None:
                 self.hand_over(delivered=delivered, after=self._after(context) if waits else None)
