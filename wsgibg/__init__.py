@@ -20,6 +20,7 @@ from wsgibg.embedding import wrap
 from wsgibg.exceptions import HTTPException
 from wsgibg.executors import Executor, TaskHost
 from wsgibg.executors.inline import InlineExecutor
+from wsgibg.executors.thread import ThreadExecutor
 from wsgibg.manager import TaskManager
 from wsgibg.param_functions import Body, Cookie, Depends, Header, Path, Query, Security
 from wsgibg.requests import Request
@@ -49,6 +50,7 @@ __all__ = [
     "TaskHost",
     "TaskManager",
     "TaskOptions",
+    "ThreadExecutor",
     "UploadFile",
     "current_task",
     "current_tasks",

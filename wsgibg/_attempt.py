@@ -10,6 +10,7 @@ import traceback
 from collections.abc import Awaitable, Iterator
 from contextvars import Context
 from functools import partial
+from itertools import islice
 from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType
 from typing import Any
 
@@ -19,12 +20,19 @@ from wsgibg.background import BackgroundTask, BackgroundTasks, seal
 from wsgibg.exceptions import TaskRefused
 from wsgibg.records import EventKind, TaskEvent
 
-__all__ = ["leave_batch", "raised_by_signal", "report", "run_batch"]
+__all__ = ["MAX_ADDED", "behind", "leave_batch", "raised_by_signal", "report", "run_batch"]
 
 log = logging.getLogger("wsgibg.background")
 
+#: How many tasks the tasks of one batch may add to it: a task that adds itself comes to an end.
+MAX_ADDED: int = 100_000
+
 _LEVELS = {"dropped": logging.WARNING, "lost": logging.ERROR, "interrupted": logging.ERROR}
 _STOPPED = "the server stopped the thread that ran its batch"
+_ENDLESS = (
+    "the tasks of its batch had added %d tasks, which is the limit. Does a task add itself for"
+    " ever? Give what comes again to a scheduler, and much work to a few tasks"
+)
 
 
 def report(host: Any, kind: EventKind, task: BackgroundTask, reason: str) -> None:
@@ -59,20 +67,27 @@ def run_batch(batch: BackgroundTasks) -> None:
     outer, here.batch = here.batch, batch
     left = batch.tasks
     # The iterator of a list goes on with what is appended meanwhile.
-    pending = iter(left)
+    limit = len(left) + MAX_ADDED
+    pending = batch.pending = islice(left, limit)
     try:
         run_pending(batch, pending)
         left = seal(batch)
         # A thread, or a child of an async task, may have added one after the last look.
         while left and left[-1] is not batch.running:
-            batch.tasks = rest = _behind(batch.running, left)
-            run_pending(batch, iter(rest))
+            rest = behind(batch.running, left)
+            if len(left) > limit:
+                for task in rest:
+                    report(batch.host, "lost", task, _ENDLESS % MAX_ADDED)
+                break
+            late = batch.pending = iter(rest)
+            batch.tasks = rest
+            run_pending(batch, late)
             left = seal(batch)
     except BaseException as error:
         if batch.running is not None and batch.running is not batch.ended:
             reason = f"the server stopped its thread ({error!r})"
             report(batch.host, "interrupted", batch.running, reason)
-        for task in _behind(batch.running, seal(batch)):
+        for task in behind(batch.running, seal(batch)):
             report(batch.host, "lost", task, _STOPPED)
         raise
     finally:
@@ -83,7 +98,7 @@ def run_batch(batch: BackgroundTasks) -> None:
             leave_batch(batch)
 
 
-def _behind(last: BackgroundTask | None, tasks: list[BackgroundTask]) -> list[BackgroundTask]:
+def behind(last: BackgroundTask | None, tasks: list[BackgroundTask]) -> list[BackgroundTask]:
     """The tasks behind one of them (all, if it is none of them)."""
     position = len(tasks)
     while position and tasks[position - 1] is not last:

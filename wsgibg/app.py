@@ -194,6 +194,10 @@ class App(APIRouter):
         """Wait for the tasks that were handed to executors; see `TaskManager.drain`."""
         return self.tasks.drain(timeout)
 
+    def shutdown(self) -> list[BackgroundTask]:
+        """Drain the executors and have them take no more; see `TaskManager.shutdown`."""
+        return self.tasks.shutdown()
+
     def _check(self, route: APIRoute) -> None:
         route.plan(default_scope=self.dependency_scope)
         route.returns()

@@ -6,7 +6,7 @@ Nothing here runs a task. That is an executor's work (`wsgibg.executors`).
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextvars import ContextVar, copy_context
 from types import FunctionType
 from typing import Any, NoReturn, ParamSpec, Protocol, Self
@@ -120,6 +120,8 @@ class BackgroundTasks:
     #: The task of a batch that was taken last, and the one that has ended last.
     running: BackgroundTask | None = None
     ended: BackgroundTask | None = None
+    #: The tasks of a batch that nobody has taken yet; each goes to one taker, in any thread.
+    pending: Iterator[BackgroundTask] | None = None
     #: What is to be called once all tasks of a batch had their first attempt.
     after: Callable[[], None] | None = None
     #: The collector that takes what is added to this one, since it took over its tasks.

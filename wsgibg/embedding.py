@@ -141,6 +141,10 @@ class WrappedApp:
         """Wait for the tasks that were handed to executors; see `TaskManager.drain`."""
         return self.tasks.drain(timeout)
 
+    def shutdown(self) -> list[BackgroundTask]:
+        """Drain the executors and have them take no more; see `TaskManager.shutdown`."""
+        return self.tasks.shutdown()
+
 
 def wrap(
     app: WSGIApp,
@@ -165,7 +169,7 @@ def wrap(
         strict: whether what is only warned of raises instead.
 
     Returns:
-        A WSGI application with ``tasks`` and ``drain()``.
+        A WSGI application with ``tasks``, ``drain()`` and ``shutdown()``.
 
     Example:
         >>> from wsgibg import current_tasks, wrap

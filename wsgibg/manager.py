@@ -190,31 +190,34 @@ class TaskManager:
             after: called once when all tasks had their first attempt.
         """
         if not tasks.has_options and outcome is RETURNED:
-            batches = [(self.executor, tasks)]
-        else:
-            left = seal(tasks)
-            batches = self._sorted(self.applicable(left, outcome, tasks.held))
-            left.clear()
-            if batches:  # what a task adds to the request's collector joins the first
-                tasks.hand_on_to(batches[0][1])
-        if after is not None and not batches:
-            after()
+            if after is not None:
+                tasks.after = after
+            self._give(tasks, self.executor)
             return
+        left = seal(tasks)
+        batches = self._sorted(self.applicable(left, outcome, tasks.held))
+        left.clear()
+        if batches:  # what a task adds to the request's collector joins the first
+            tasks.hand_on_to(batches[0][1])
+        elif after is not None:
+            after()
         if len(batches) > 1 and after is not None:
             after = _Countdown(len(batches), after)
         for executor, batch in batches:
-            batch.host = self
-            batch.executor = executor
-            if outcome is not RETURNED:
-                batch.outcome = outcome
-            if after is not None:
-                batch.after = after
-            try:
-                if executor not in self._started:
-                    self._start(executor)
-                executor.submit(batch)
-            except Exception as error:  # noqa: BLE001 (told of each task)
-                self._not_taken(batch, executor, error)
+            batch.outcome = outcome
+            batch.after = after
+            self._give(batch, executor)
+
+    def _give(self, batch: BackgroundTasks, executor: Executor) -> None:
+        """Give a batch to its executor."""
+        batch.host = self
+        batch.executor = executor
+        try:
+            if executor not in self._started:
+                self._start(executor)
+            executor.submit(batch)
+        except Exception as error:  # noqa: BLE001 (told of each task)
+            self._not_taken(batch, executor, error)
 
     def drain(self, timeout: float = 25.0) -> list[BackgroundTask]:
         """Wait for the tasks that were handed to executors.
@@ -227,9 +230,23 @@ class TaskManager:
         """
         deadline = monotonic() + timeout
         left: list[BackgroundTask] = []
-        for executor in dict.fromkeys((self.executor, *self.executors.values(), *self._started)):
+        for executor in self._all():
             left += executor.drain(max(0.0, deadline - monotonic()))
         return left
+
+    def shutdown(self) -> list[BackgroundTask]:
+        """Have every executor end; tasks that are handed over from now on run inline.
+
+        Executors with a pool first drain it, for as long as their ``drain_timeout`` says, and
+        report what is left. It may be called while requests still arrive, and more than once.
+
+        Returns:
+            The tasks that had not ended by then.
+        """
+        return [task for executor in self._all() for task in executor.shutdown()]
+
+    def _all(self) -> Iterable[Executor]:
+        return dict.fromkeys((self.executor, *self.executors.values(), *self._started))
 
     def applicable(
         self,

@@ -2,9 +2,9 @@
 
 import time
 
-from wsgibg import App, BackgroundTasks
+from wsgibg import App, BackgroundTasks, ThreadExecutor
 
-app = App()
+app = App(executor=ThreadExecutor())
 
 
 def send_mail(to: str, subject: str) -> None:

@@ -34,10 +34,12 @@ def test_step_1_reads_its_parameters():
 
 
 def test_step_2_leaves_work_for_later(capsys):
-    """The task runs when the response is closed."""
-    answer = client(app_of("step2_task.py")).post("/orders/ada")
+    """The task runs in a thread of the pool, which is drained."""
+    app = app_of("step2_task.py")
+    answer = client(app).post("/orders/ada")
 
     assert answer.json == {"message": "accepted"}
+    assert app.shutdown() == []
     assert capsys.readouterr().out == "mail to ada: your order\n"
 
 

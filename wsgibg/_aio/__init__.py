@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import dis
 import inspect
+import sys
+import threading
 import types
 from asyncio import CancelledError, _get_running_loop, _set_running_loop
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Iterator
@@ -15,6 +17,7 @@ from typing import Any, NoReturn, TypeVar
 from wsgibg._aio._coroutines import describe, discard
 from wsgibg._aio._lending import lending_possible
 from wsgibg._aio._loop import Call, LoopShutdown, Portal, nothing, process
+from wsgibg._aio._threads import hear_of_uwsgi_forks
 
 __all__ = [
     "LoopShutdown",
@@ -27,6 +30,7 @@ __all__ = [
     "sequence",
     "shutdown",
     "step",
+    "when_forked",
     "when_main_ends",
 ]
 
@@ -336,7 +340,23 @@ def when_main_ends(callback: Callable[[], object]) -> None:
     For whoever has threads that are not daemons, and to whose work the loop may belong. To give
     the same callback again, or after a fork, does no harm and makes sure that it is called.
     """
+    hear_of_uwsgi_forks(process.forked)
     process.main_end.add(callback)
+    # Python 3.12 starts no thread any more once the main one has ended, and the work may be async.
+    if (
+        sys.version_info[:2] == (3, 12)
+        and not process.portal
+        and threading.main_thread().is_alive()
+    ):
+        process.start()
+
+
+def when_forked(callback: Callable[[], object]) -> None:
+    """Have ``callback`` called in every forked child, before anything else is run there.
+
+    uWSGI, which forks in C, is heard of where `when_main_ends` or the loop was used before.
+    """
+    process.fork_callbacks.append(callback)
 
 
 def _waitable(name: str) -> Portal:

@@ -354,6 +354,7 @@ class Process:
         self.portal: Portal | None = None
         self.inherited: object = None
         self.main_end = MainEnd(self.shutdown, LOOP, EXIT_TIMEOUT)
+        self.fork_callbacks: list[Callable[[], object]] = []
         self.starting = threading.Lock()
 
     def start(self) -> Portal:
@@ -377,6 +378,8 @@ class Process:
         self.inherited, self.portal = (self.inherited, self.portal), None
         self.main_end.forget()
         self.starting = threading.Lock()
+        for callback in self.fork_callbacks:
+            callback()
 
     def shutdown(self) -> None:
         """Stop the loop at the end of the process: who could wait for it has ended, or hangs."""

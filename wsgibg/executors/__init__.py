@@ -88,3 +88,11 @@ class Executor:
         """
         del timeout
         return []
+
+    def shutdown(self) -> list[BackgroundTask]:
+        """End what was started; batches that are submitted all the same run inline.
+
+        Returns:
+            The tasks that had not ended, each of which was reported.
+        """
+        return []

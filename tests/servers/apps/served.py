@@ -19,6 +19,7 @@ from wsgibg import (
     BackgroundTasks,
     Depends,
     Response,
+    ThreadExecutor,
     current_task,
     current_tasks,
     task,
@@ -64,6 +65,10 @@ def answer(
 ) -> Any:
     tasks.add_task(slow, job)
     return ANSWERS[kind]()
+
+
+pooled = App(executor=ThreadExecutor(workers=4))
+pooled.api_route("/answers/{kind}", methods=["GET", "HEAD"])(answer)
 
 
 # --- each task once, in order --------------------------------------------------------------
@@ -217,9 +222,9 @@ def watched(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iter
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
     """What is served."""
     first = shift_path_info(environ.copy())
-    if first in {"foreign", "careless"}:
+    inner = {"foreign": foreign, "careless": careless, "pooled": pooled}.get(first or "")
+    if inner is not None:
         shift_path_info(environ)
-        inner = foreign if first == "foreign" else careless
         return inner(environ, start_response)
     return watched(environ, start_response)
 
