@@ -97,8 +97,8 @@ class RequestScope:
         if self.tasks is None:
             with _making:
                 if self.tasks is None:
-                    asks = bool(self.exits is not None or self.early is not None)
-                    asks = asks or self.owner.tasks.checks
+                    closes = self.exits is not None or self.early is not None
+                    asks = closes or self.owner.tasks.checks
                     made = request_collector(self, asks=asks, kind=self.collector_kind)
                     if self.ended:
                         seal(made)
