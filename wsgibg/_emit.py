@@ -7,6 +7,7 @@ from typing import Any, Literal, Protocol
 
 from wsgibg._aio import hop, lend, step
 from wsgibg._body import is_json, load_json, spool
+from wsgibg._ending import Ending
 from wsgibg._exits import leave
 from wsgibg._interpret import GIVEN, STACKS, Resume, enter, enter_async, enter_lent
 from wsgibg._returns import LENGTHS, RESPONSES, Returns
@@ -320,16 +321,18 @@ class _Emitter:
         # A request may have files of its form, which are closed at its end.
         left_over = self._gives(BackgroundTasks) or self._gives(Request)
         exits = any(self._enters(each) and each.scope != "function" for each in self.plan.calls())
-        if not left_over and not exits:
-            # PERF: nothing is left to do, unless somebody called current_tasks(): 0.2 µs saved.
+        if not left_over:
+            # PERF: it is known what is left to do, unless somebody called current_tasks(): 0.2 µs.
+            self.bind("Ending", Ending)
             self.line("if scope.tasks is None:")
             self.line("scope.started = True", 2)
             self.line("start_response(STATUS, [TYPE, length])", 2)
-            self.line("if scope.tasks is None:", 2)
-            self.line("scope.ended = True", 3)
-            self.line("scope.context = None", 3)
-            self.line("return (payload,)", 3)
-            self.line("return scope.ending((payload,))", 2)
+            if not exits:
+                self.line("if scope.tasks is None:", 2)
+                self.line("scope.ended = True", 3)
+                self.line("scope.context = None", 3)
+                self.line("return (payload,)", 3)
+            self.line("return Ending((payload,), scope)", 2)
         self.line("return scope.finish(start_response, STATUS, [TYPE, length], (payload,))")
 
     def _leave_early(self, depth: int = 1) -> None:

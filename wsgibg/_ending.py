@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Mapping
 from contextvars import Context
 from io import IOBase
-from itertools import compress, repeat
+from itertools import repeat
 from operator import length_hint
 from typing import Any, Protocol, Self
 
@@ -83,31 +83,37 @@ def _wait_for_rescues(seconds: float = 25.0) -> None:
 atexit.register(_wait_for_rescues)
 
 
-class Ending(ClosingIterator):
+_repeat: Any = repeat.__new__
+
+
+class Ending(repeat, ClosingIterator):  # type: ignore[type-arg]  # (not when it runs)
     """One chunk (or none), and the end of its request as the one callback of ``close()``.
 
-    It is Werkzeug's `ClosingIterator`, never a list: granian does not close those.
+    It is Werkzeug's `ClosingIterator`, never a list: granian does not close those. And it is a
+    `repeat` of its chunk, one time: whoever iterates without closing keeps it alive meanwhile,
+    and it tells how much of it is left.
+
+    Args:
+        chunks: the body.
+        scope: the request.
     """
 
-    def __init__(self, chunks: tuple[bytes, ...], scope: Endable) -> None:
-        # No super().__init__: two lists and a partial would be made for nothing.
-        self._iterator = iter(chunks)
-        self._scope: Endable | None = scope
+    _scope: Endable | None = None
 
-    def __iter__(self) -> Any:
-        # The tuple's own iterator, as fast, but it keeps this alive: whoever iterates without
-        # closing has the whole body before the request ends.
-        return compress(self._iterator, repeat(self))
+    # PERF: iterating runs no Python, 0.1 µs less than an __iter__ of ours.
+    def __new__(cls, chunks: tuple[bytes, ...], scope: Endable) -> Self:
+        """Make one, without the base's lists of callbacks."""
+        ending: Self = _repeat(cls, chunks[0] if chunks else b"", len(chunks))
+        ending._scope = scope
+        return ending
 
-    def __next__(self) -> bytes:
-        return next(self._iterator)
+    __init__ = object.__init__
 
     def close(self) -> None:
         """End the request, once."""
         scope, self._scope = self._scope, None
         if scope is not None:
-            # A tuple's iterator tells how much of it is left.
-            scope.end(delivered=length_hint(self._iterator) == 0)
+            scope.end(delivered=length_hint(self) == 0)
 
     def __del__(self) -> None:
         if self._scope is not None:

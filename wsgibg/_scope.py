@@ -164,10 +164,6 @@ class RequestScope:
         self.forget()
         return chunks
 
-    def ending(self, chunks: tuple[bytes, ...]) -> Ending:
-        """The body of a response that was started before there was something to do after it."""
-        return Ending(chunks, self)
-
     def _begin(
         self, start_response: StartResponse, status: str, headers: list[tuple[str, str]]
     ) -> None:
