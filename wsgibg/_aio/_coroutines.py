@@ -1,8 +1,26 @@
-"""Coroutines as objects: how messages name one, how one is given up."""
+"""Coroutines as objects: named in messages, guarded, given up."""
 
 from __future__ import annotations
 
-__all__ = ["describe", "discard"]
+from collections.abc import Awaitable
+from typing import TypeVar
+
+__all__ = ["Outcome", "describe", "discard", "guarded"]
+
+T = TypeVar("T")
+Outcome = tuple[T | None, BaseException | None]
+
+
+async def guarded(awaitable: Awaitable[T]) -> Outcome[T]:
+    """Run to the end and return value and error.
+
+    No error gets into the task itself: ``SystemExit`` would end the loop's thread. It is a plain
+    function, because an error's traceback keeps this frame with all that it refers to.
+    """
+    try:
+        return await awaitable, None
+    except BaseException as error:  # noqa: BLE001 - returned, and raised by the waiting thread
+        return None, error
 
 
 def describe(awaitable: object) -> str:

@@ -13,7 +13,8 @@ from collections.abc import Awaitable, Callable
 from contextvars import Context
 from typing import Any, Generic, TypeVar, TypeVarTuple
 
-from wsgibg._aio._coroutines import describe, discard
+from wsgibg._aio._box import Box
+from wsgibg._aio._coroutines import Outcome, describe, discard, guarded
 from wsgibg._aio._lending import LendingSelector, Turn, lending_possible
 from wsgibg._aio._threads import (
     MainEnd,
@@ -33,7 +34,6 @@ __all__ = ["Call", "LoopShutdown", "Portal", "nothing", "process"]
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
-Outcome = tuple[T | None, BaseException | None]
 
 logger = logging.getLogger("wsgibg.loop")
 
@@ -97,18 +97,6 @@ class Loop(PlatformLoop):
             raise RuntimeError(
                 "Non-thread-safe operation: another thread uses loop.call_soon_threadsafe()"
             )
-
-
-async def guarded(awaitable: Awaitable[T]) -> Outcome[T]:
-    """Run to the end and return value and error.
-
-    No error gets into the task itself: ``SystemExit`` would end the loop's thread. It is a plain
-    function, because an error's traceback keeps this frame with all that it refers to.
-    """
-    try:
-        return await awaitable, None
-    except BaseException as error:  # noqa: BLE001 - returned, and raised by the waiting thread
-        return None, error
 
 
 class Call(Generic[T]):
@@ -250,6 +238,7 @@ class Portal:
         self.closing = False
         self.cancelled: list[str] = []
         self.failure: BaseException | None = None
+        self.box: Box | None = None  # where the selector is our own
         self.loop: Loop
         self.stop: asyncio.Future[float]
 
@@ -266,7 +255,11 @@ class Portal:
 
     def make_loop(self) -> Loop:
         """Make the loop, in its own thread: gevent's selector belongs to that thread's hub."""
-        self.loop = Loop(LendingSelector(self.lock)) if self.lends else Loop()
+        if self.lends:
+            self.loop = Loop(LendingSelector(self.lock))
+            self.box = Box(self.loop)
+        else:
+            self.loop = Loop()
         return self.loop
 
     async def serve(self, ready: threading.Lock) -> None:
@@ -296,6 +289,8 @@ class Portal:
         """Wake everyone who waits for the loop, now that it is closed."""
         if process.portal is self:
             process.portal = None  # the next call starts another
+        if self.box is not None:
+            self.box.close()  # before the calls are looked through: what comes later is refused
         for call in list(self.live):
             call.refuse()
         for turn in list(self.turns):
@@ -310,8 +305,11 @@ class Portal:
     def post(self, callback: Callable[[*Ts], object], *args: *Ts) -> None:
         """Have ``callback`` called on the loop's thread; LoopShutdown where it is closed."""
         try:
-            self.loop.call_soon_threadsafe(callback, *args, context=self.context)
-        except RuntimeError:
+            if self.box is not None:
+                self.box.put(callback, args)
+            else:
+                self.loop.call_soon_threadsafe(callback, *args, context=self.context)
+        except (RuntimeError, ValueError):
             raise LoopShutdown("the event loop of this process is closed") from None
 
     def turn(self) -> Turn:
