@@ -9,52 +9,31 @@ import threading
 import traceback
 from collections.abc import Awaitable, Iterator
 from contextvars import Context
-from functools import partial
 from itertools import islice
-from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType
+from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
 from wsgibg._aio import can_suspend, lend, sequence
-from wsgibg._running import here, task_var
+from wsgibg._calls import is_async
+from wsgibg._report import report
+from wsgibg._running import context_of, here, task_var
+from wsgibg._trial import begin, tried_again
 from wsgibg.background import BackgroundTask, BackgroundTasks, seal
 from wsgibg.exceptions import TaskRefused
-from wsgibg.records import EventKind, TaskEvent
+from wsgibg.records import TaskEvent
 
-__all__ = ["MAX_ADDED", "behind", "leave_batch", "raised_by_signal", "report", "run_batch"]
+__all__ = ["MAX_ADDED", "behind", "leave_batch", "raised_by_signal", "run_batch"]
 
 log = logging.getLogger("wsgibg.background")
 
 #: How many tasks the tasks of one batch may add to it: a task that adds itself comes to an end.
 MAX_ADDED: int = 100_000
 
-_LEVELS = {"dropped": logging.WARNING, "lost": logging.ERROR, "interrupted": logging.ERROR}
 _STOPPED = "the server stopped the thread that ran its batch"
 _ENDLESS = (
     "the tasks of its batch had added %d tasks, which is the limit. Does a task add itself for"
     " ever? Give what comes again to a scheduler, and much work to a few tasks"
 )
-
-
-def report(host: Any, kind: EventKind, task: BackgroundTask, reason: str) -> None:
-    """Log that a task did not run to its end, and tell the hooks.
-
-    Args:
-        host: the task's `TaskHost`.
-        kind: ``"dropped"``, ``"interrupted"`` or ``"lost"``.
-        task: the task.
-        reason: one line for people.
-    """
-    log.log(
-        _LEVELS[kind],
-        "Background task %s (%s) was %s: %s.",
-        task.name,
-        task.id,
-        kind,
-        reason,
-        extra={"task_id": task.id},
-    )
-    if host.watched:
-        host.record(TaskEvent(kind, task, reason))
 
 
 def run_batch(batch: BackgroundTasks) -> None:
@@ -92,6 +71,9 @@ def run_batch(batch: BackgroundTasks) -> None:
         raise
     finally:
         here.batch = outer
+        if batch.trial is not None:  # the thread was stopped
+            batch.trial.end()
+            batch.trial = None
         batch.running = batch.ended = None
         left.clear()
         if batch.after is not None:
@@ -129,8 +111,10 @@ def run_pending(  # noqa: C901 (divided, it would cost 0.06 µs a task for each 
     for task in pending:
         # First of all: whatever interrupts this thread from here on, the task is reported.
         batch.running = task
-        if batch.has_options and batch.host.reroute(batch, task):
-            continue
+        if batch.has_options:
+            if batch.host.reroute(batch, task):
+                continue
+            begin(batch, task)
         if watched:
             batch.host.record(TaskEvent("started", task))
         args = task.args
@@ -152,7 +136,7 @@ def run_pending(  # noqa: C901 (divided, it would cost 0.06 µs a task for each 
             continue
         if result is not None and (type(result) is CoroutineType or inspect.isawaitable(result)):
             _Hop(batch, pending, rest or pending, task, result).run()
-        elif watched:
+        elif watched or batch.has_options:
             _succeeded(batch, task)
         else:
             batch.ended = task
@@ -173,6 +157,9 @@ def _check_result(task: BackgroundTask, result: Any) -> None:
 
 
 def _succeeded(batch: BackgroundTasks, task: BackgroundTask) -> None:
+    if batch.trial is not None:
+        batch.trial.end()
+        batch.trial = None
     batch.ended = task
     if batch.host.watched:
         batch.host.record(TaskEvent("succeeded", task))
@@ -186,6 +173,11 @@ def _failed(
 ) -> None:
     """Tell of a failure, and drop the tasks after it if it ends the batch."""
     host = batch.host
+    if batch.trial is not None:
+        batch.trial.end()
+        batch.trial = None
+        if tried_again(batch, pending, task, error):
+            return
     log.error(
         "Background task %s (%s) failed.",
         task.name,
@@ -248,10 +240,15 @@ class _Hop:
     def _jobs(self) -> Iterator[tuple[Context, Any]]:
         # Runs on the loop's thread, which takes the next job when the one before has ended.
         while True:
-            self.batch.running = task = self.task
+            batch, awaitable = self.batch, self.awaitable
+            batch.running = task = self.task
             context = task.context.copy()  # a copy, or the task and its context were a cycle
-            context.run(task_var.set, task)
-            yield context, self.awaitable
+            if batch.trial is None:
+                context.run(task_var.set, task)
+            else:
+                context.run(task_var.set, context_of(task, batch))
+                awaitable = batch.trial.limit(awaitable)
+            yield context, awaitable
             del context
             # Only now: had the wait been interrupted, the error would not be the task's own.
             if self.error is not None:
@@ -264,7 +261,7 @@ class _Hop:
         """Take the next task and call it, for its coroutine; those that fail there are told."""
         for task in self.pending:
             self.batch.running = task
-            if self.batch.has_options or not _is_coroutine_function(task.func):
+            if self.batch.has_options or not is_async(task.func):
                 self.other = task
                 return False
             if self.batch.host.watched:
@@ -282,16 +279,6 @@ class _Hop:
         self.error = error
         if error is None:
             _succeeded(self.batch, self.task)
-
-
-def _is_coroutine_function(func: Any) -> bool:
-    while isinstance(func, partial):
-        func = func.func
-    if type(func) is FunctionType:
-        return bool(func.__code__.co_flags & inspect.CO_COROUTINE)
-    return inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(
-        getattr(func, "__call__", None)  # noqa: B004 (its kind is asked, not whether it is there)
-    )
 
 
 def raised_by_signal(error: BaseException) -> bool:

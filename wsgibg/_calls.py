@@ -10,7 +10,7 @@ from typing import Any
 from wsgibg._options import name_of
 from wsgibg.exceptions import TaskRefused
 
-__all__ = ["ODD", "binds", "check_call"]
+__all__ = ["ODD", "binds", "check_call", "is_async"]
 
 _GENERATOR = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 _VARIADIC = inspect.CO_VARARGS | inspect.CO_VARKEYWORDS
@@ -66,8 +66,10 @@ def check_call(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None
     try:
         # A wrapper is bound by its own parameters: they are what the call will meet.
         signature = inspect.signature(func, follow_wrapped=False)
-    except ValueError:
-        return  # a builtin without a signature: only the call itself can tell
+    except (ValueError, SystemError):
+        # A builtin without a signature: only the call itself can tell. Where it has one, that is
+        # parsed, which threads at the same time may not do in CPython ("recursion depth mismatch").
+        return
     try:
         bound = signature.bind(*args, **kwargs)
     except TypeError as error:
@@ -80,3 +82,14 @@ def check_call(func: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> None
                 f" {name!r} needs a value. Pass it to add_task()."
             )
             raise TaskRefused(msg)
+
+
+def is_async(func: Any) -> bool:
+    """Whether calling a function gives a coroutine."""
+    while isinstance(func, partial):
+        func = func.func
+    if type(func) is FunctionType:
+        return bool(func.__code__.co_flags & inspect.CO_COROUTINE)
+    return inspect.iscoroutinefunction(func) or inspect.iscoroutinefunction(
+        getattr(func, "__call__", None)  # noqa: B004 (its kind is asked, not whether it is there)
+    )

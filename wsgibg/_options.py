@@ -31,6 +31,12 @@ class TaskOptionsDict(TypedDict, total=False):
 
     when: When
     executor: Any
+    retries: int
+    backoff: float
+    jitter: float
+    max_backoff: float
+    retry_on: type[BaseException] | tuple[type[BaseException], ...]
+    timeout: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,10 +49,29 @@ class TaskOptions:
             was iterated to its end; ``"error"``: the request failed; ``"always"``: either.
         executor: the executor that runs it, as an object or by the name the app knows it under;
             by default the app's own.
+        retries: how often the task is tried again when it fails; 0 is never. The tasks behind it
+            do not wait for that, except under ``after_task_error="stop"``.
+        backoff: seconds before the first retry; the wait doubles with every further one.
+        jitter: by which part of itself each wait is made longer or shorter at random, 0 to 1.
+        max_backoff: seconds that no wait exceeds.
+        retry_on: the errors after which it is tried again, as a class or a tuple of classes; any
+            other ends it at once.
+        timeout: seconds that one attempt may take. An async task is cancelled then and has
+            failed with ``TimeoutError``. A thread cannot be stopped: a sync task that takes
+            longer is reported, and may ask ``current_task().cancelled``.
+
+    Raises:
+        TaskRefused: a value is impossible.
     """
 
     when: When = "returned"
     executor: Any = None
+    retries: int = 0
+    backoff: float = 1.0
+    jitter: float = 0.1
+    max_backoff: float = 600.0
+    retry_on: type[BaseException] | tuple[type[BaseException], ...] = Exception
+    timeout: float | None = None
 
     def __post_init__(self) -> None:
         if self.when not in ("returned", "delivered", "error", "always"):
@@ -55,6 +80,36 @@ class TaskOptions:
                 ' Use "returned", "delivered", "error" or "always".'
             )
             raise TaskRefused(msg)
+        named = self.executor is None or isinstance(self.executor, str)
+        if not named and not callable(getattr(self.executor, "submit", None)):
+            msg = f"executor={self.executor!r}: pass an executor, or the name the app gave to one."
+            raise TaskRefused(msg)
+        if type(self.retries) is not int or self.retries < 0:
+            msg = f"retries={self.retries!r}: pass how often to try again, 0 or more."
+            raise TaskRefused(msg)
+        self._check_seconds("backoff", self.backoff)
+        self._check_seconds("max_backoff", self.max_backoff)
+        if not (_is_number(self.jitter) and 0 <= self.jitter <= 1):
+            msg = f"jitter={self.jitter!r}: pass a part of the wait, between 0 and 1."
+            raise TaskRefused(msg)
+        if self.timeout is not None:
+            self._check_seconds("timeout", self.timeout)
+        classes = self.retry_on if isinstance(self.retry_on, tuple) else (self.retry_on,)
+        if not all(isinstance(each, type) and issubclass(each, BaseException) for each in classes):
+            msg = f"retry_on={self.retry_on!r}: pass an exception's class, or a tuple of them."
+            raise TaskRefused(msg)
+
+    def _check_seconds(self, name: str, value: float) -> None:
+        if not (_is_number(value) and 0 <= value < float("inf")) or (
+            name == "timeout" and value == 0
+        ):
+            least = "more than 0" if name == "timeout" else "0 or more"
+            msg = f"{name}={value!r}: pass seconds, {least}."
+            raise TaskRefused(msg)
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _options(base: TaskOptions, changes: TaskOptionsDict) -> TaskOptions:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import inspect
 import threading
 from contextvars import ContextVar
+from time import monotonic
 from typing import Any
 
-__all__ = ["Injected", "TaskContext", "current_task", "here", "task_var"]
+__all__ = ["Injected", "TaskContext", "context_of", "current_task", "here", "task_var"]
 
 #: Default of a task parameter that is resolved when the task runs, so that the call may leave
 #: it out: ``def send(to: str, mailer: Annotated[Mailer, Depends(get_mailer)] = Injected)``.
@@ -20,13 +21,29 @@ class TaskContext:
     Attributes:
         id: the random name of this call, as in ``BackgroundTask.id``.
         attempt: 1 in the first run.
+        deadline: when its ``timeout`` is over, in seconds by `time.monotonic`; None without one.
+        cancelled: whether that time is over, or the server ends and waits no longer. A sync task
+            that takes long asks now and then, and gives up.
+        orphaned: whether the process that accepted it died before its request had ended.
     """
 
-    __slots__ = ("_task", "attempt")
+    __slots__ = ("_batch", "_task", "attempt", "deadline", "orphaned")
 
-    def __init__(self, task: Any, attempt: int = 1) -> None:
+    def __init__(
+        self, task: Any, attempt: int = 1, deadline: float | None = None, batch: Any = None
+    ) -> None:
         self._task = task
+        self._batch = batch
         self.attempt: int = attempt
+        self.deadline: float | None = deadline
+        self.orphaned: bool = False
+
+    @property
+    def cancelled(self) -> bool:
+        """Whether the task should come to its end."""
+        if self._batch is not None and self._batch.given_up:
+            return True
+        return self.deadline is not None and monotonic() >= self.deadline
 
     @property
     def id(self) -> str:
@@ -46,7 +63,7 @@ class _Here(threading.local):
 
 here = _Here()
 
-#: The async task that this context belongs to.
+#: The async task that this context belongs to, or the `TaskContext` of one that has options.
 task_var: ContextVar[Any] = ContextVar("wsgibg.task", default=None)
 
 
@@ -58,7 +75,7 @@ def current_task() -> TaskContext:
     """The task that is running here.
 
     Returns:
-        Its id and the number of the attempt.
+        Its id, the number of the attempt, its deadline.
 
     Raises:
         RuntimeError: no background task is running in this thread and context.
@@ -76,4 +93,10 @@ def current_task() -> TaskContext:
     if task is None:
         msg = "current_task() was called outside a background task."
         raise RuntimeError(msg)
-    return TaskContext(task)
+    return task if type(task) is TaskContext else context_of(task, batch)
+
+
+def context_of(task: Any, batch: Any) -> TaskContext:
+    """What a task of a batch may know of itself."""
+    trial = None if batch is None else batch.trial
+    return TaskContext(task, task.attempt, None if trial is None else trial.deadline, batch)

@@ -12,9 +12,11 @@ from threading import RLock
 from typing import IO, Any, Protocol
 
 from wsgibg._aio import drive
-from wsgibg._attempt import raised_by_signal, report
+from wsgibg._attempt import raised_by_signal
 from wsgibg._ending import Ending, StreamEnding, is_whole
 from wsgibg._exits import Exit, enterable, leave, leave_sync, swallowed
+from wsgibg._report import report
+from wsgibg._resources import check_resources
 from wsgibg.background import (
     CLOSED,
     BackgroundTask,
@@ -24,7 +26,7 @@ from wsgibg.background import (
     seal,
 )
 from wsgibg.exception_handlers import ExceptionHandlers, text_of
-from wsgibg.exceptions import ClosedResourceWarning, FastAPIError, TaskRefused
+from wsgibg.exceptions import FastAPIError
 from wsgibg.manager import TaskManager
 from wsgibg.records import RETURNED, Outcome
 from wsgibg.requests import Request, open_form
@@ -37,7 +39,6 @@ log = logging.getLogger("wsgibg.app")
 StartResponse = Callable[..., Any]
 #: Reentrant: the __init__ of a collector's subclass may ask for the collector.
 _making = RLock()
-_RESOURCE = ("close", "aclose", "__exit__", "__aexit__")
 
 
 class Owner(Protocol):
@@ -113,19 +114,9 @@ class RequestScope:
         self.owner.tasks.accept(task)
         if task.options is not None:  # it may have come by a collector that was adopted
             collector.has_options = True
-        for _, value in (*(self.early or ()), *(self.exits or ())):
-            given = (*task.args, *task.kwargs.values())
-            if any(value is each for each in given) and _is_resource(value):
-                self._warn_closed(task, value)
-
-    def _warn_closed(self, task: BackgroundTask, value: Any) -> None:
-        text = (
-            f"{task.name} is given {value!r}, which its dependency closes before the task runs."
-            ' Pass an id and open it again in the task, or declare Depends(..., scope="tasks").'
-        )
-        if self.owner.strict:
-            raise TaskRefused(text)
-        warnings.warn(text, ClosedResourceWarning, stacklevel=5)
+        closing = (value for _, value in (*(self.early or ()), *(self.exits or ())))
+        lasting = (value for _, value in self.late or ())
+        check_resources(task, closing, lasting, strict=self.owner.strict)
 
     def adopt(self, background: BackgroundTask | BackgroundTasks) -> None:
         """Take over the tasks of a response; those of an error's answer run because of it."""
@@ -383,7 +374,3 @@ class RequestScope:
                 ResourceWarning,
                 stacklevel=1,
             )
-
-
-def _is_resource(value: Any) -> bool:
-    return any(hasattr(value, name) for name in _RESOURCE)

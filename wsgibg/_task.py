@@ -54,12 +54,13 @@ class BackgroundTask:
     """
 
     # What most tasks do not have is left unset: each slot set costs 0.02 µs a task.
-    __slots__ = ("_id", "_options", "args", "context", "func", "kwargs")
+    __slots__ = ("_attempt", "_id", "_options", "args", "context", "func", "kwargs")
 
     func: Callable[..., Any]
     args: tuple[Any, ...]
     kwargs: dict[str, Any]
     context: Context
+    _attempt: int
     _id: str
     _options: TaskOptions
 
@@ -77,6 +78,11 @@ class BackgroundTask:
     def options(self) -> TaskOptions | None:
         """The options that its `Task` brought, if it was one."""
         return getattr(self, "_options", None)
+
+    @property
+    def attempt(self) -> int:
+        """The number of the attempt that comes next, or that is under way: 1 is the first."""
+        return getattr(self, "_attempt", 1)
 
     @property
     def id(self) -> str:

@@ -120,6 +120,12 @@ class BackgroundTasks:
     #: The task of a batch that was taken last, and the one that has ended last.
     running: BackgroundTask | None = None
     ended: BackgroundTask | None = None
+    #: The attempt that is under way, if the options of its task ask for more than a call.
+    trial: Any = None
+    #: Whether a batch holds a task that is tried again.
+    again: bool = False
+    #: Whether nobody waits any more for the running task of a batch.
+    given_up: bool = False
     #: The tasks of a batch that nobody has taken yet; each goes to one taker, in any thread.
     pending: Iterator[BackgroundTask] | None = None
     #: What is to be called once all tasks of a batch had their first attempt.

@@ -11,7 +11,8 @@ from time import monotonic
 from typing import Any, Literal
 
 from wsgibg._aio import lending_possible
-from wsgibg._attempt import leave_batch, raised_by_signal, report
+from wsgibg._attempt import leave_batch, raised_by_signal
+from wsgibg._report import report
 from wsgibg.background import (
     BackgroundTask,
     BackgroundTasks,
@@ -354,6 +355,8 @@ class TaskManager:
             if executor not in batches:
                 batches[executor] = request_collector(self, asks=self.checks)
             batches[executor].tasks.append(task)
+            if task.options is not None:
+                batches[executor].has_options = True
             # Inside the task, current_tasks() is its batch; the request's collector is closed.
             task.context.run(source_var.set, batches[executor])
         return list(batches.items())

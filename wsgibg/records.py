@@ -8,7 +8,7 @@ from typing import Any, Literal, NamedTuple
 __all__ = ["RETURNED", "EventKind", "Outcome", "TaskEvent", "When"]
 
 When = Literal["returned", "delivered", "error", "always"]
-EventKind = Literal["started", "succeeded", "failed", "dropped", "interrupted", "lost"]
+EventKind = Literal["started", "retried", "succeeded", "failed", "dropped", "interrupted", "lost"]
 
 
 @dataclass(frozen=True, slots=True)

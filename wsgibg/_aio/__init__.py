@@ -26,6 +26,7 @@ __all__ = [
     "hop",
     "lend",
     "lending_possible",
+    "limited",
     "run",
     "sequence",
     "shutdown",
@@ -316,6 +317,20 @@ def _borrow(
                 if loop.noted:
                     loop.call_soon_threadsafe(nothing, context=portal.context)
     raise RuntimeError(f"{describe(code)} awaits something although its code has no await")
+
+
+async def limited(awaitable: Awaitable[T], deadline: float) -> T:
+    """Await something for so long, in a coroutine that runs on the loop.
+
+    Args:
+        awaitable: what is awaited.
+        deadline: until when, by `time.monotonic`.
+
+    Raises:
+        TimeoutError: it was cancelled at the deadline.
+    """
+    async with asyncio.timeout_at(deadline):  # the loop's clock is `monotonic`
+        return await awaitable
 
 
 def shutdown(timeout: float) -> list[str]:

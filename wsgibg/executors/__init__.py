@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
+from time import monotonic
 from typing import Any, Protocol
 
+from wsgibg._alarm import alarm
 from wsgibg.background import BackgroundTask, BackgroundTasks
 from wsgibg.records import TaskEvent
 
@@ -73,6 +76,20 @@ class Executor:
     def submit(self, batch: BackgroundTasks) -> None:
         """Run the batch, or see to it that it is run; after `hold` this is its release."""
         raise NotImplementedError
+
+    def retry(self, batch: BackgroundTasks, delay: float) -> None:
+        """Run a batch later whose first task has failed and is to be tried again.
+
+        The default has `submit` called in a thread that is there for this.
+
+        Args:
+            batch: most often of that task alone.
+            delay: seconds from now.
+
+        Raises:
+            Exception: it cannot be; the tasks are reported as lost.
+        """
+        alarm().at(monotonic() + delay, partial(self.submit, batch))
 
     def discard(self, batch: BackgroundTasks, reason: str) -> None:
         """Forget a held batch whose request failed."""

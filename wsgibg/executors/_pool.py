@@ -8,11 +8,15 @@ import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
+from math import inf
 from time import monotonic, sleep
 from typing import Any, Literal, TypeVar
 
 from wsgibg._aio import when_forked
-from wsgibg._attempt import leave_batch, report, run_batch
+from wsgibg._alarm import Entry, alarm
+from wsgibg._attempt import leave_batch, run_batch
+from wsgibg._report import report
 from wsgibg._running import here
 from wsgibg.background import BackgroundTask, BackgroundTasks, seal
 
@@ -22,6 +26,7 @@ T = TypeVar("T")
 log = logging.getLogger("wsgibg.background")
 
 OnFull = Literal["inline", "block"]
+_TOO_LATE = "it was to be tried again in %.3g s, which is after the end"
 _REMEDY = (
     "Raise drain_timeout and the server's own limit (gunicorn: --graceful-timeout), make tasks"
     " shorter, or leave work that has to survive to a durable queue"
@@ -58,6 +63,10 @@ class Pool:
         self.mine = threading.local()
         #: Who waits for batches to end.
         self.waiting: list[threading.Event] = []
+        #: Batches that are tried again later, and the alarm's entry of each.
+        self.postponed: dict[int, tuple[BackgroundTasks, Entry]] = {}
+        #: When the pool's end is to be over, once that has begun: what is due later is not awaited.
+        self.deadline = inf
         #: Tasks that were reported as interrupted, by the identity of their batch.
         self.interrupted: dict[int, BackgroundTask] = {}
 
@@ -76,6 +85,37 @@ class Pool:
             self.grow(batch)
         if self.closed:
             self.run_if_queued(batch)
+
+    def later(self, batch: BackgroundTasks, delay: float) -> None:
+        """Queue a batch after some seconds, however many wait for a thread by then."""
+        due = monotonic() + delay
+        if due > self.deadline:
+            self.lose(batch, _TOO_LATE % delay)
+            return
+        self.unended[id(batch)] = batch
+        clock = alarm()
+        with clock.changed:  # it comes back when it has been noted down
+            entry = clock.at(due, partial(self.come_back, batch))
+            self.postponed[id(batch)] = batch, entry
+
+    def come_back(self, batch: BackgroundTasks) -> None:
+        """Queue a batch whose time has come; called by the alarm's thread."""
+        self.postponed.pop(id(batch), None)
+        self.queue.append(batch)
+        try:
+            self.idle.pop().release()
+        except IndexError:
+            self.grow(batch)
+
+    def give_up(self, deadline: float) -> list[BackgroundTask]:
+        """Report the tasks that would be tried again after a deadline, and return them."""
+        self.deadline = deadline
+        left: list[BackgroundTask] = []
+        for batch, entry in list(self.postponed.values()):
+            if entry.due > deadline and alarm().cancel(entry):
+                self.postponed.pop(id(batch), None)
+                left += self.lose(batch, _TOO_LATE % max(0.0, entry.due - monotonic()))
+        return left
 
     def wait_for_room(self, batch: BackgroundTasks) -> bool:
         """Wait until a batch may be queued, and tell whether it may."""
@@ -218,8 +258,11 @@ class Pool:
     def end(self, deadline: float) -> list[BackgroundTask]:
         """Close the pool, wait for what it has, and report what is left at the deadline."""
         self.close()
-        batches = self.others()
-        return [] if self.wait(deadline, batches) else self.cut(batches)
+        left = self.give_up(deadline)
+        while batches := self.others():  # what fails meanwhile may be tried again
+            if not self.wait(deadline, batches):
+                return left + self.cut(batches)
+        return left
 
     def close(self) -> None:
         """Take no more batches, and have the threads end when the queue is empty."""
@@ -231,13 +274,13 @@ class Pool:
 
     def forget_if_over(self) -> None:
         """Let go of a pool that has no threads and will get none."""
-        if self.closed and len(self.places) == self.workers:
+        if self.closed and len(self.places) == self.workers and not self.postponed:
             life.pools.discard(self)
 
     def cut(self, batches: list[BackgroundTasks]) -> list[BackgroundTask]:
         """Report every task that has not ended, and see to it that none of them starts."""
         reason = f"it had not started {self.drain_timeout:g} s after the end began. {_REMEDY}"
-        left = []
+        left = self.give_up(-inf)
         while (batch := _taken(self.queue.popleft)) is not None:
             left += self.lose(batch, reason)
         for batch in batches:
@@ -267,6 +310,7 @@ class Pool:
         waiting = list(batch.pending or ())
         task = batch.running
         running = [] if task is None or task is batch.ended else [task]
+        batch.given_up = True
         for task in running:
             self.interrupted[id(batch)] = task
             words = f"it was running {self.drain_timeout:g} s after the end began. {_REMEDY}"
@@ -304,6 +348,8 @@ class Life:
         """Drain all pools; called when the main thread has ended."""
         begin = monotonic()
         pools = self.pools.copy()
+        for pool in pools:
+            pool.give_up(begin + pool.drain_timeout)
         for pool in pools:
             # A request in flight may hand over more.
             while (batches := pool.others()) and pool.wait(begin + pool.drain_timeout, batches):

@@ -2,23 +2,14 @@
 
 from __future__ import annotations
 
-import os
-import threading
-import weakref
-from time import monotonic
-
-from wsgibg._aio import when_main_ends
-from wsgibg._attempt import behind
-from wsgibg.background import BackgroundTask, BackgroundTasks
-from wsgibg.executors import Executor
-from wsgibg.executors._pool import OnFull, Pool, life
+from wsgibg.background import BackgroundTasks
+from wsgibg.executors._pool import OnFull
+from wsgibg.executors._pooled import WORKERS, PooledExecutor
 
 __all__ = ["OnFull", "ThreadExecutor"]
 
-_WORKERS = min(8, (os.cpu_count() or 1) + 4)
 
-
-class ThreadExecutor(Executor):
+class ThreadExecutor(PooledExecutor):
     """Hands each batch to a pool of threads, so that ``close()`` returns at once.
 
     The client and its connection are free on every server that calls ``close()``. The tasks of
@@ -49,7 +40,7 @@ class ThreadExecutor(Executor):
 
     def __init__(
         self,
-        workers: int = _WORKERS,
+        workers: int = WORKERS,
         queue_size: int = 1000,
         on_full: OnFull = "inline",
         drain_timeout: float = 25.0,
@@ -69,65 +60,8 @@ class ThreadExecutor(Executor):
         self.queue_size = queue_size
         self.on_full: OnFull = on_full
         self.drain_timeout = drain_timeout
-        self._pool: Pool | None = None
-        self._shut = False
-        life.executors.add(self)
+        super().__init__()
 
     def submit(self, batch: BackgroundTasks) -> None:
         """Have a thread of the pool run the batch."""
         (self._pool or self._open()).submit(batch)
-
-    def drain(self, timeout: float) -> list[BackgroundTask]:
-        """Wait for the batches that were submitted so far; more may be submitted meanwhile.
-
-        Called by a task, it does not wait for the batch of that task.
-
-        Args:
-            timeout: seconds to wait at most.
-
-        Returns:
-            The tasks of these batches that had not ended by then; they go on.
-        """
-        pool = self._pool
-        if pool is None:
-            return []
-        batches = pool.others()
-        if pool.wait(monotonic() + timeout, batches):
-            return []
-        left = [batch for batch in batches if id(batch) in pool.unended]
-        return [task for batch in left for task in _unended(batch)]
-
-    def shutdown(self) -> list[BackgroundTask]:
-        """Drain the pool for up to ``drain_timeout`` seconds, report what is left, end it.
-
-        What is submitted from now on runs inline.
-
-        Returns:
-            The tasks that had not ended.
-        """
-        self._shut = True
-        pool = self._pool
-        if pool is None:
-            return []
-        return pool.end(monotonic() + self.drain_timeout)
-
-    def _open(self) -> Pool:
-        """Make the pool of this process."""
-        with life.opening:
-            if self._pool is None:
-                pool = Pool(self.workers, self.queue_size, self.on_full, self.drain_timeout)
-                # The threads keep the pool, not the executor: they end when nobody has that.
-                weakref.finalize(self, pool.close).atexit = False
-                life.pools.add(pool)
-                when_main_ends(life.end)
-                if self._shut or not threading.main_thread().is_alive():
-                    pool.close()
-                self._pool = pool
-            return self._pool
-
-
-def _unended(batch: BackgroundTasks) -> list[BackgroundTask]:
-    """The tasks of a batch that have not ended: the running one first."""
-    tasks, running = batch.tasks.copy(), batch.running
-    begun = [] if running is None or running is batch.ended else [running]
-    return begun + behind(running, tasks)

@@ -1,0 +1,406 @@
+"""Retries and timeouts, on every executor that runs tasks in this process."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections.abc import Iterator
+from contextvars import ContextVar
+
+import pytest
+
+from tests.executors.support import Gate, output, program, submit
+from tests.support import client, wait_for
+from wsgibg import (
+    App,
+    BackgroundTasks,
+    Depends,
+    Executor,
+    InlineExecutor,
+    TaskManager,
+    ThreadExecutor,
+    current_task,
+    current_tasks,
+    task,
+)
+from wsgibg._attempt import run_batch
+from wsgibg.exceptions import TaskRefused
+
+EXECUTORS = {"inline": InlineExecutor, "thread": lambda: ThreadExecutor(workers=2)}
+
+
+@pytest.fixture(params=EXECUTORS)
+def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
+    executor = EXECUTORS[request.param]()
+    yield executor
+    assert executor.shutdown() == []
+
+
+@pytest.fixture
+def manager(executor: Executor) -> TaskManager:
+    return TaskManager(executor)
+
+
+class Flaky:
+    """Fails so many times, then succeeds."""
+
+    def __init__(self, failures, error=OSError):
+        self.failures, self.error = failures, error
+        self.attempts = []
+        self.succeeded = threading.Event()
+
+    def __call__(self, *_):
+        self.attempts.append(current_task().attempt)
+        if len(self.attempts) <= self.failures:
+            raise self.error("not yet")
+        self.succeeded.set()
+
+
+class Later(Flaky):
+    """The same, async."""
+
+    async def __call__(self, *_):
+        await asyncio.sleep(0)
+        super().__call__()
+
+
+# --- retries -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [Flaky, Later])
+def test_a_task_that_fails_is_tried_again(manager, kind, caplog):
+    """Until it succeeds; each failure before is a warning with its traceback."""
+    flaky = kind(2)
+    with caplog.at_level(logging.WARNING, "wsgibg.background"):
+        submit(manager, task(flaky, retries=3, backoff=0.01))
+        assert manager.drain(10) == []
+
+    assert flaky.attempts == [1, 2, 3]
+    assert [record.levelname for record in caplog.records] == ["WARNING", "WARNING"]
+    first = caplog.records[0]
+    assert "failed in attempt 1 of 4, and is tried again in 0.0" in first.message
+    assert first.exc_info[0] is OSError
+    assert len({record.task_id for record in caplog.records}) == 1
+
+
+def test_after_the_last_attempt_it_has_failed(manager, caplog):
+    """At level ERROR, once."""
+    flaky = Flaky(9)
+    with caplog.at_level(logging.ERROR, "wsgibg.background"):
+        submit(manager, task(flaky, retries=2, backoff=0.01))
+        assert manager.drain(10) == []
+
+    assert flaky.attempts == [1, 2, 3]
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+
+
+def test_an_error_that_is_not_named_ends_it_at_once(manager, caplog):
+    """`retry_on` says which are worth another attempt."""
+    flaky = Flaky(9, ValueError)
+    with caplog.at_level(logging.ERROR, "wsgibg.background"):
+        submit(manager, task(flaky, retries=2, backoff=0.01, retry_on=OSError))
+        assert manager.drain(10) == []
+
+    assert flaky.attempts == [1]
+    assert "failed" in caplog.text
+
+
+def test_the_tasks_behind_it_do_not_wait(manager):
+    """The order of a batch is the order of first attempts."""
+    ran, flaky = [], Flaky(1)
+
+    def fail_once():
+        ran.append("first")
+        flaky()
+
+    submit(manager, task(fail_once, retries=1, backoff=0.2), (ran.append, "second"))
+    wait_for(lambda: len(ran) > 1, 10, "the second task has run")
+    assert ran == ["first", "second"]
+    assert manager.drain(10) == []
+    assert ran == ["first", "second", "first"]
+
+
+def test_where_a_failure_ends_the_batch_the_batch_waits(executor):
+    """With `after_task_error="stop"` the second task comes when the first has succeeded."""
+    manager = TaskManager(executor, after_task_error="stop")
+    ran, flaky, after = [], Flaky(1), []
+
+    def fail_once():
+        ran.append("first")
+        flaky()
+
+    calls = task(fail_once, retries=1, backoff=0.1), (ran.append, "second")
+    submit(manager, *calls, after=lambda: after.append(list(ran)))
+    assert manager.drain(10) == []
+
+    assert ran == ["first", "first", "second"]
+    assert after == [["first", "first", "second"]]
+
+
+def test_where_a_failure_ends_the_batch_it_ends_with_the_last_attempt(executor, caplog):
+    """Then the others are dropped."""
+    manager = TaskManager(executor, after_task_error="stop")
+    ran = []
+    submit(manager, task(Flaky(9), retries=1, backoff=0.01), (ran.append, "second"))
+    assert manager.drain(10) == []
+
+    assert ran == []
+    assert "was dropped" in caplog.text
+
+
+def test_no_thread_of_the_server_waits_for_a_retry(manager):
+    """The request has ended long before the second attempt."""
+    begin = time.monotonic()
+    submit(manager, task(Flaky(1), retries=1, backoff=600, max_backoff=600))
+    assert time.monotonic() - begin < 60
+    (left,) = manager.drain(0.2)
+    assert left.attempt == 2
+
+    (lost,) = manager.shutdown()
+    assert lost is left
+
+
+variable: ContextVar[str] = ContextVar("variable", default="unset")
+
+
+def test_each_attempt_sees_the_variables_as_they_were(manager):
+    """A copy of the snapshot: what an attempt sets, the next one does not see."""
+    seen = []
+
+    def note():
+        seen.append(variable.get())
+        variable.set("changed")
+        if len(seen) < 3:
+            raise OSError
+
+    token = variable.set("given")
+    submit(manager, task(note, retries=2, backoff=0.01))
+    variable.reset(token)
+    assert manager.drain(10) == []
+    assert seen == ["given"] * 3
+
+
+def test_a_later_attempt_may_add_tasks(manager):
+    """To a batch of its own: `current_tasks` is that."""
+    ran, flaky = [], Flaky(1)
+
+    def add():
+        flaky()
+        current_tasks().add_task(ran.append, "added")
+
+    submit(manager, task(add, retries=1, backoff=0.01))
+    assert manager.drain(10) == []
+    assert ran == ["added"]
+
+
+def test_hooks_hear_of_retries(manager):
+    """Between the failure and the next start."""
+    kinds = []
+    manager.on_task(lambda event: kinds.append(event.kind))
+    submit(manager, task(Flaky(1), retries=1, backoff=0.01))
+    assert manager.drain(10) == []
+    assert kinds == ["started", "retried", "started", "succeeded"]
+
+
+def test_after_a_shutdown_a_failure_is_not_tried_again(executor, caplog):
+    """It is reported as lost."""
+    manager = TaskManager(executor)
+    executor.shutdown()
+    submit(manager, task(Flaky(1), retries=1, backoff=0.01))
+    assert "was lost: it was to be tried again" in caplog.text
+
+
+def test_an_executor_that_refuses_a_retry_loses_the_task(caplog):
+    """It is said of the task, and what waits for the batch goes on."""
+
+    class Refusing(InlineExecutor):
+        def retry(self, batch, delay):
+            raise OSError("no room")
+
+    manager = TaskManager(Refusing(), after_task_error="stop")
+    after = []
+    calls = task(Flaky(1), retries=1), (print, "second")
+    submit(manager, *calls, after=lambda: after.append("after"))
+
+    lost = [record.message for record in caplog.records if "was lost" in record.message]
+    assert len(lost) == 2
+    assert after == ["after"]
+
+
+def test_an_executor_of_somebody_else_is_asked_again():
+    """Where it does not say otherwise, by `submit`, in a thread of its own."""
+    batches = []
+
+    class Theirs(Executor):
+        def submit(self, batch):
+            batches.append((threading.current_thread().name, batch))
+            run_batch(batch)
+
+    flaky = Flaky(1)
+    submit(TaskManager(Theirs()), task(flaky, retries=1, backoff=0.01))
+    assert flaky.succeeded.wait(10)
+    assert [name for name, _ in batches][1] == "wsgibg-alarm"
+
+
+def test_a_dependency_that_stays_open_for_first_attempts_cannot_serve_a_second():
+    """A value of scope "tasks" is refused to a task with retries, in the handler."""
+    app = App()
+    refused = []
+
+    class Session:
+        def close(self):
+            pass
+
+    def session():
+        yield Session()
+
+    @app.get("/")
+    def read(tasks: BackgroundTasks, given: Session = Depends(session, scope="tasks")):
+        with pytest.raises(TaskRefused) as caught:
+            tasks.add_task(task(print, retries=1), given)
+        refused.append(str(caught.value))
+        tasks.add_task(task(lambda _: None, timeout=5), given)
+
+    client(app).get("/")
+    (message,) = refused
+    assert "which its dependency keeps open for first attempts only" in message
+
+
+def test_a_script_waits_for_retries_that_come_soon():
+    """The pool's end takes them in."""
+    assert output(
+        """
+        from wsgibg import TaskManager, ThreadExecutor, task
+        from tests.executors.support import submit
+        from tests.executors.test_attempts import Flaky
+        import logging
+        logging.disable()
+        flaky = Flaky(2)
+        def report():
+            flaky()
+            print("attempts", flaky.attempts)
+        submit(TaskManager(ThreadExecutor()), task(report, retries=2, backoff=0.05))
+        """
+    ) == ["attempts [1, 2, 3]"]
+
+
+def test_a_script_does_not_wait_for_a_retry_after_its_deadline():
+    """It ends at once, and says what is lost."""
+    begin = time.monotonic()
+    done = program(
+        """
+        from wsgibg import InlineExecutor, TaskManager, task
+        from tests.executors.support import submit
+        from tests.executors.test_attempts import Flaky
+        manager = TaskManager(InlineExecutor())
+        submit(manager, task(Flaky(2), retries=2, backoff=300))
+        """
+    )
+    assert done.returncode == 0
+    assert "was lost: it was to be tried again in" in done.stderr
+    assert time.monotonic() - begin < 20
+
+
+# --- timeouts ------------------------------------------------------------------------------
+
+
+def test_an_async_task_is_cancelled_at_its_timeout(manager, caplog):
+    """It has failed with `TimeoutError`, and the next task comes."""
+    ran = []
+
+    async def hang():
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            ran.append("cancelled")
+            raise
+
+    submit(manager, task(hang, timeout=0.05), (ran.append, "next"))
+    assert manager.drain(10) == []
+    assert ran == ["cancelled", "next"]
+    (record,) = [each for each in caplog.records if each.levelname == "ERROR"]
+    assert record.exc_info[0] is TimeoutError
+
+
+def test_an_async_task_that_timed_out_is_tried_again(manager):
+    """`TimeoutError` is an error like any other."""
+    attempts = []
+
+    async def hang_once():
+        attempts.append(current_task().attempt)
+        if len(attempts) == 1:
+            await asyncio.sleep(60)
+
+    submit(manager, task(hang_once, timeout=0.05, retries=1, backoff=0.01))
+    assert manager.drain(10) == []
+    assert attempts == [1, 2]
+
+
+def test_a_sync_task_can_ask_whether_its_time_is_over(manager, caplog):
+    """It is told to give up, and it is reported when its time is over."""
+
+    def work():
+        context = current_task()
+        assert not context.cancelled
+        assert 0 < context.deadline - time.monotonic() <= 0.05
+        wait_for(lambda: current_task().cancelled, 10, "the deadline")
+        raise TimeoutError("given up")
+
+    submit(manager, task(work, timeout=0.05))
+    assert manager.drain(10) == []
+    wait_for(lambda: "runs for longer than its timeout of 0.05 s" in caplog.text, 10, "a report")
+    assert "failed" in caplog.text
+
+
+def test_a_sync_task_that_never_ends_is_reported_while_it_runs(caplog):
+    """At its deadline; and once more should it end all the same."""
+    executor = ThreadExecutor(workers=1)
+    gate = Gate()
+    submit(TaskManager(executor), task(gate, timeout=0.05))
+    wait_for(lambda: "runs for longer than its timeout" in caplog.text, 10, "a report")
+    (record,) = caplog.records
+    assert record.levelname == "ERROR"
+    assert record.task_id
+
+    gate.opened.set()
+    assert executor.shutdown() == []
+    assert "came to its end after" in caplog.records[-1].message
+
+
+def test_a_task_that_is_in_time_is_not_reported(manager, caplog):
+    """Sync, async, and one that cannot suspend; without a timeout there is no deadline."""
+    seen = []
+
+    def quick():
+        seen.append(current_task().deadline)
+
+    async def at_once():
+        seen.append(current_task().deadline)
+
+    async def soon():
+        await asyncio.sleep(0)
+        seen.append(current_task().deadline)
+
+    kinds = [quick, at_once, soon]
+    submit(manager, *(task(each, timeout=30) for each in kinds), *kinds)
+    assert manager.drain(10) == []
+    assert [each is not None for each in seen] == [True] * 3 + [False] * 3
+    assert caplog.records == []
+
+
+def test_nobody_waits_for_a_task_that_asks_at_the_end():
+    """Where the pool's end does not wait any longer, `cancelled` is true."""
+    executor = ThreadExecutor(workers=1, drain_timeout=0.05)
+    begun, ended = threading.Event(), threading.Event()
+
+    def work():
+        begun.set()
+        wait_for(lambda: current_task().cancelled, 10, "the end")
+        ended.set()
+
+    submit(TaskManager(executor), work)
+    assert begun.wait(10)
+    executor.shutdown()
+    assert ended.wait(10)

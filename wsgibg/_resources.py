@@ -1,0 +1,53 @@
+"""Whether a task is given something that will be closed before it runs."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+from typing import Any
+
+from wsgibg.background import BackgroundTask
+from wsgibg.exceptions import ClosedResourceWarning, TaskRefused
+
+__all__ = ["check_resources"]
+
+_RESOURCE = ("close", "aclose", "__exit__", "__aexit__")
+
+
+def check_resources(
+    task: BackgroundTask, closing: Iterable[Any], lasting: Iterable[Any], *, strict: bool
+) -> None:
+    """Warn of an argument that its dependency closes before the task runs.
+
+    Args:
+        task: the task that is added.
+        closing: the values of ``yield`` dependencies whose exit comes before the tasks.
+        lasting: those of scope "tasks", whose exit comes after the first attempts.
+        strict: whether to refuse the task instead.
+
+    Raises:
+        TaskRefused: strict; or a task with retries is given a value of scope "tasks".
+    """
+    given = (*task.args, *task.kwargs.values())
+    for value in closing:
+        if _is_given(value, given):
+            text = (
+                f"{task.name} is given {value!r}, which its dependency closes before the task"
+                " runs. Pass an id and open it again in the task, or declare"
+                ' Depends(..., scope="tasks").'
+            )
+            if strict:
+                raise TaskRefused(text)
+            warnings.warn(text, ClosedResourceWarning, stacklevel=5)
+    if task.options is not None and task.options.retries:
+        for value in lasting:
+            if _is_given(value, given):
+                msg = (
+                    f"{task.name} has retries and is given {value!r}, which its dependency keeps"
+                    " open for first attempts only. Pass an id and open it again in the task."
+                )
+                raise TaskRefused(msg)
+
+
+def _is_given(value: Any, given: Iterable[Any]) -> bool:
+    return any(value is each for each in given) and any(hasattr(value, name) for name in _RESOURCE)

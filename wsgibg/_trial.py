@@ -1,0 +1,144 @@
+"""One attempt of a task whose options ask for more than a call: its clock, its next attempt."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from time import monotonic
+from typing import Any
+
+from wsgibg._aio import limited
+from wsgibg._alarm import Entry, alarm
+from wsgibg._calls import is_async
+from wsgibg._report import report
+from wsgibg._retry import delay_before, wants_retry
+from wsgibg.background import BackgroundTask, BackgroundTasks, request_collector, source_var
+from wsgibg.records import TaskEvent
+
+__all__ = ["Trial", "begin", "tried_again"]
+
+log = logging.getLogger("wsgibg.background")
+
+
+class Trial:
+    """An attempt that has begun.
+
+    Args:
+        task: the task. Its context is exchanged for a copy until the attempt is over, so that
+            the next one finds the variables as they were when the task was added.
+    """
+
+    __slots__ = ("begun", "deadline", "entry", "snapshot", "task")
+
+    def __init__(self, task: BackgroundTask, timeout: float | None) -> None:
+        self.task = task
+        self.snapshot = task.context
+        task.context = self.snapshot.copy()
+        self.begun = monotonic()
+        self.deadline = None if timeout is None else self.begun + timeout
+        self.entry: Entry | None = None
+
+    def watch(self) -> None:
+        """Have it reported at its deadline that the task is still running."""
+        if self.deadline is not None:
+            try:
+                self.entry = alarm().at(self.deadline, self._late)
+            except RuntimeError as error:  # no thread is started any more
+                log.warning("Nobody watches the timeout of %s: %s.", self.task.name, error)
+
+    def _late(self) -> None:
+        log.error(
+            "Background task %s (%s) runs for longer than its timeout of %.3g s. A thread cannot"
+            " be stopped: have it ask current_task().cancelled, or give its own calls a timeout.",
+            self.task.name,
+            self.task.id,
+            (self.deadline or 0.0) - self.begun,
+            extra={"task_id": self.task.id},
+        )
+
+    def limit(self, awaitable: Any) -> Any:
+        """The awaitable of an async task, cancelled at the deadline."""
+        self._unwatch()
+        return awaitable if self.deadline is None else limited(awaitable, self.deadline)
+
+    def _unwatch(self) -> bool:
+        entry, self.entry = self.entry, None
+        return entry is not None and not alarm().cancel(entry)
+
+    def end(self) -> None:
+        """The attempt is over: say so if it was reported as late."""
+        if self._unwatch():
+            log.warning(
+                "Background task %s (%s) came to its end after %.3g s, longer than its timeout.",
+                self.task.name,
+                self.task.id,
+                monotonic() - self.begun,
+                extra={"task_id": self.task.id},
+            )
+        self.task.context = self.snapshot
+
+
+def begin(batch: BackgroundTasks, task: BackgroundTask) -> None:
+    """Note the attempt that begins, if the task's options ask for it."""
+    options = task.options
+    if options is None or not (options.retries or options.timeout):
+        batch.trial = None
+        return
+    trial = batch.trial = Trial(task, options.timeout)
+    if not is_async(task.func):
+        trial.watch()
+
+
+def tried_again(
+    batch: BackgroundTasks,
+    rest: Iterator[BackgroundTask],
+    task: BackgroundTask,
+    error: BaseException,
+) -> bool:
+    """Have a task that failed tried again, if its options say so, and tell whether they do.
+
+    Args:
+        batch: the batch, whose trial has ended.
+        rest: the tasks behind it, which go with it where a failure would end the batch.
+        task: the task.
+        error: what it failed with.
+    """
+    host, options, attempt = batch.host, task.options, task.attempt
+    if options is None or not wants_retry(attempt, options, error):
+        return False
+    delay = delay_before(attempt + 1, options)
+    log.warning(
+        "Background task %s (%s) failed in attempt %d of %d, and is tried again in %.3g s.",
+        task.name,
+        task.id,
+        attempt,
+        options.retries + 1,
+        delay,
+        exc_info=error,
+        extra={"task_id": task.id},
+    )
+    if host.watched:
+        host.record(TaskEvent("retried", task, f"{type(error).__name__}: {error}"))
+    batch.ended = task
+    task._attempt = attempt + 1
+    again = request_collector(None)
+    again.tasks.append(task)
+    again.has_options = again.again = True
+    again.host, again.executor, again.outcome = host, batch.executor, batch.outcome
+    if host.stop_on_error:  # the others wait, and what waits for their first attempts
+        for other in rest:
+            batch.running = batch.ended = other
+            again.tasks.append(other)
+        again.after, batch.after = batch.after, None
+    for each in again.tasks:
+        each.context.run(source_var.set, again)
+    try:
+        batch.executor.retry(again, delay)
+    except Exception as refusal:
+        log.exception("%r does not try a task again.", batch.executor)
+        for each in again.tasks:
+            report(host, "lost", each, f"its executor failed ({refusal!r})")
+        again.tasks.clear()
+        if again.after is not None:
+            again.after()
+    return True
