@@ -202,3 +202,25 @@ def test_executors():
     assert module.app.drain(timeout=5) == []
     assert module.finished.is_set()
     module.app.tasks.executors["one thread"].pool.shutdown()
+
+
+def test_retries():
+    """A task that fails twice is tried until it succeeds; two that take too long give up."""
+    module = guide("retries.py")
+    browser = client(module.app)
+
+    browser.post("/orders?email=ada@example.com")
+    browser.post("/orders/important?email=bob@example.com")
+    assert module.app.drain(10) == []
+    assert sorted(module.lines) == [
+        "mail to ada@example.com in attempt 3",
+        "mail to bob@example.com in attempt 3",
+    ]
+
+    module.lines.clear()
+    browser.post("/slow")
+    assert module.app.drain(10) == []
+    cancelled, gave_up = module.lines
+    assert cancelled == "cancelled"
+    assert re.fullmatch(r"gave up after \d of 100", gave_up)
+    assert module.app.shutdown() == []
