@@ -93,10 +93,13 @@ def current_task() -> TaskContext:
     if task is None:
         msg = "current_task() was called outside a background task."
         raise RuntimeError(msg)
-    return task if type(task) is TaskContext else context_of(task, batch)
+    if batch is not None:
+        return context_of(task, batch)
+    return task if type(task) is TaskContext else TaskContext(task)
 
 
 def context_of(task: Any, batch: Any) -> TaskContext:
     """What a task of a batch may know of itself."""
-    trial = None if batch is None else batch.trial
-    return TaskContext(task, task.attempt, None if trial is None else trial.deadline, batch)
+    attempt = batch.attempt if task is batch.retried else 1
+    deadline = None if batch.trial is None else batch.trial.deadline
+    return TaskContext(task, attempt, deadline, batch)

@@ -103,7 +103,8 @@ def tried_again(
         task: the task.
         error: what it failed with.
     """
-    host, options, attempt = batch.host, task.options, task.attempt
+    host, options = batch.host, task.options
+    attempt = batch.attempt if task is batch.retried else 1
     if options is None or not wants_retry(attempt, options, error):
         return False
     delay = delay_before(attempt + 1, options)
@@ -120,10 +121,10 @@ def tried_again(
     if host.watched:
         host.record(TaskEvent("retried", task, f"{type(error).__name__}: {error}"))
     batch.ended = task
-    task._attempt = attempt + 1
     again = request_collector(None)
     again.tasks.append(task)
-    again.has_options = again.again = True
+    again.has_options = True
+    again.retried, again.attempt = task, attempt + 1
     again.host, again.executor, again.outcome = host, batch.executor, batch.outcome
     if host.stop_on_error:  # the others wait, and what waits for their first attempts
         for other in rest:

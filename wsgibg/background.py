@@ -14,7 +14,7 @@ from typing import Any, NoReturn, ParamSpec, Protocol, Self
 from wsgibg._calls import ODD
 from wsgibg._options import Task, TaskOptions, TaskOptionsDict, When, task
 from wsgibg._running import Injected, TaskContext, current_task
-from wsgibg._task import BackgroundTask, use_of
+from wsgibg._task import NO_KWARGS, BackgroundTask, use_of
 from wsgibg.exceptions import TaskRefused
 from wsgibg.records import RETURNED, Outcome, TaskEvent
 
@@ -122,8 +122,9 @@ class BackgroundTasks:
     ended: BackgroundTask | None = None
     #: The attempt that is under way, if the options of its task ask for more than a call.
     trial: Any = None
-    #: Whether a batch holds a task that is tried again.
-    again: bool = False
+    #: The first task of a batch where that is tried again, and the number of its attempt.
+    retried: BackgroundTask | None = None
+    attempt: int = 1
     #: Whether nobody waits any more for the running task of a batch.
     given_up: bool = False
     #: The tasks of a batch that nobody has taken yet; each goes to one taker, in any thread.
@@ -187,7 +188,7 @@ class BackgroundTasks:
         task = _new(BackgroundTask)
         task.func = func
         task.args = args
-        task.kwargs = kwargs
+        task.kwargs = NO_KWARGS
         task.context = copy_context()
         self.tasks.append(task)
         return task

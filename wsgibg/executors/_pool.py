@@ -41,9 +41,8 @@ class Pool:
     can be kept waiting by another that was interrupted (by a signal's handler, by the garbage
     collector), not even by itself.
 
-    PERF: to wake a thread by its own lock costs the same as `SimpleQueue.put` does (2.3 µs), and
-    tells at once whether any is idle. A batch's way through manager and pool takes 7 µs where the
-    bare put takes 3.6 and `ThreadPoolExecutor.submit` 11 (there and back: 24, 16 and 28 µs).
+    PERF: to wake a thread by its own lock costs the same as `SimpleQueue.put` does, and tells at
+    once whether any is idle (`python -m benchmarks.pool`).
     """
 
     def __init__(self, workers: int, size: int, on_full: OnFull, drain_timeout: float) -> None:

@@ -54,7 +54,7 @@ class PooledExecutor(Executor):
         batches = pool.others()
         while pool.wait(deadline, batches):
             # Those of their tasks that failed may be tried again meanwhile.
-            batches = [batch for batch in pool.others() if batch.again]
+            batches = [batch for batch in pool.others() if batch.retried is not None]
             if not batches:
                 return []
         left = [batch for batch in batches if id(batch) in pool.unended]
