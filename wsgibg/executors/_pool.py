@@ -93,9 +93,14 @@ class Pool:
             return
         self.unended[id(batch)] = batch
         clock = alarm()
-        with clock.changed:  # it comes back when it has been noted down
-            entry = clock.at(due, partial(self.come_back, batch))
-            self.postponed[id(batch)] = batch, entry
+        try:
+            with clock.changed:  # it comes back when it has been noted down
+                entry = clock.at(due, partial(self.come_back, batch))
+                self.postponed[id(batch)] = batch, entry
+        except RuntimeError:
+            # Python 3.12 starts no thread any more once the main one has ended: this one waits.
+            sleep(delay)
+            self.come_back(batch)
 
     def come_back(self, batch: BackgroundTasks) -> None:
         """Queue a batch whose time has come; called by the alarm's thread."""
