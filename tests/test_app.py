@@ -144,7 +144,7 @@ def test_hooks_and_drain_are_forwarded_to_the_manager():
     client(app).post("/")
 
     assert ran == [1]
-    assert seen == ["started", "succeeded"]
+    assert seen == ["added", "started", "succeeded"]
     assert app.drain(1) == []
 
 

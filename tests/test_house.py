@@ -27,10 +27,12 @@ PACKAGE = ROOT / "wsgibg"
 # A decimal is a step inside a layer.
 CORE = {
     "_overrides": 0,
-    "_running": 0,
     "exceptions": 0,
     "records": 0,
     "status": 0,
+    "_countdown": 0.2,
+    "_names": 0.2,
+    "_running": 0.2,
     "_fields": 0.5,
     "_options": 0.5,
     "_paths": 0.5,
@@ -54,6 +56,8 @@ CORE = {
     "_resources": 2,
     "requests": 2,
     "responses": 2,
+    "_hooks": 2.5,
+    "_ledger": 2.5,
     "executors._pool": 2.5,
     "executors._pooled": 2.8,
     "_body": 3,

@@ -120,7 +120,7 @@ def test_several_apps_may_share_a_manager():
         assert app.tasks is manager
         client(app).get("/")
 
-    assert events == ["started", "succeeded"] * 2
+    assert events == ["added", "started", "succeeded"] * 2
 
 
 # --- executors -----------------------------------------------------------------------------
@@ -541,6 +541,9 @@ def test_hooks_hear_of_everything(caplog):
     client(app).get("/")
 
     assert events == [
+        ("added", ("good",), []),
+        ("added", ("bad",), []),
+        ("added", ("unwanted",), []),
         ("dropped", ("unwanted",), ["the request succeeded"]),
         ("started", ("good",), []),
         ("succeeded", ("good",), []),
@@ -566,7 +569,7 @@ def test_a_hook_that_leaves_harms_nobody(caplog):
     client(app).get("/")
 
     assert calls == [1, 2]
-    assert caplog.text.count("A task hook failed") == 4
+    assert caplog.text.count("A task hook failed") == 6
 
 
 def test_a_hook_that_raises_harms_nobody(caplog):
@@ -585,8 +588,8 @@ def test_a_hook_that_raises_harms_nobody(caplog):
         tasks.add_task(calls.append, 1)
 
     assert client(app).get("/").status_code == 200
-    assert (calls, events) == ([1], ["started", "succeeded"])
-    assert caplog.text.count("A task hook failed") == 2
+    assert (calls, events) == ([1], ["added", "started", "succeeded"])
+    assert caplog.text.count("A task hook failed") == 3
     assert all(record.task_id for record in caplog.records)
 
 

@@ -15,8 +15,9 @@ from typing import Any
 
 from wsgibg._aio import can_suspend, lend, sequence
 from wsgibg._calls import is_async
-from wsgibg._report import report
-from wsgibg._running import context_of, here, task_var
+from wsgibg._names import named
+from wsgibg._report import failure, report
+from wsgibg._running import attempt_of, context_of, here, task_var
 from wsgibg._trial import begin, tried_again
 from wsgibg.background import BackgroundTask, BackgroundTasks, seal
 from wsgibg.exceptions import TaskRefused
@@ -107,7 +108,8 @@ def run_pending(  # noqa: C901 (divided, it would cost 0.06 µs a task for each 
         pending: the tasks to run.
         rest: what comes after them, and is dropped as well where a failure ends the batch.
     """
-    watched = batch.host.watched
+    # PERF: asked once. The dictionary itself: a task may get its name while the batch runs.
+    watched = batch.host.watched or named
     for task in pending:
         # First of all: whatever interrupts this thread from here on, the task is reported.
         batch.running = task
@@ -115,8 +117,9 @@ def run_pending(  # noqa: C901 (divided, it would cost 0.06 µs a task for each 
             if batch.host.reroute(batch, task):
                 continue
             begin(batch, task)
+            watched = True
         if watched:
-            batch.host.record(TaskEvent("started", task))
+            batch.host.record(TaskEvent("started", task, attempt=attempt_of(task, batch)))
         args = task.args
         try:
             # PERF: without unpacking, 0.07 µs instead of 0.14 a task.
@@ -161,8 +164,13 @@ def _succeeded(batch: BackgroundTasks, task: BackgroundTask) -> None:
         batch.trial.end()
         batch.trial = None
     batch.ended = task
-    if batch.host.watched:
-        batch.host.record(TaskEvent("succeeded", task))
+    if _is_watched(batch):
+        batch.host.record(TaskEvent("succeeded", task, attempt=attempt_of(task, batch)))
+
+
+def _is_watched(batch: BackgroundTasks) -> bool:
+    """Whether somebody may want to know of the batch's tasks."""
+    return bool(batch.host.watched or named or batch.has_options)
 
 
 def _failed(
@@ -186,9 +194,7 @@ def _failed(
         extra={"task_id": task.id},
     )
     batch.ended = task
-    if host.watched:
-        text = "".join(traceback.format_exception(error))
-        host.record(TaskEvent("failed", task, text))
+    host.record(failure("failed", task, error, attempt_of(task, batch)))
     if host.stop_on_error:
         for other in pending:
             batch.running = batch.ended = other
@@ -243,10 +249,8 @@ class _Hop:
             batch, awaitable = self.batch, self.awaitable
             batch.running = task = self.task
             context = task.context.copy()  # a copy, or the task and its context were a cycle
-            if batch.trial is None:
-                context.run(task_var.set, task)
-            else:
-                context.run(task_var.set, context_of(task, batch))
+            context.run(task_var.set, context_of(task, batch))
+            if batch.trial is not None:
                 awaitable = batch.trial.limit(awaitable)
             yield context, awaitable
             del context
@@ -264,7 +268,7 @@ class _Hop:
             if self.batch.has_options or not is_async(task.func):
                 self.other = task
                 return False
-            if self.batch.host.watched:
+            if _is_watched(self.batch):
                 self.batch.host.record(TaskEvent("started", task))
             try:
                 made = task.context.run(task.func, *task.args, **task.kwargs)

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import traceback
 from typing import Any
 
 from wsgibg._task import BackgroundTask
 from wsgibg.records import EventKind, TaskEvent
 
-__all__ = ["report"]
+__all__ = ["failure", "report"]
 
 log = logging.getLogger("wsgibg.background")
 
@@ -33,5 +34,18 @@ def report(host: Any, kind: EventKind, task: BackgroundTask, reason: str) -> Non
         reason,
         extra={"task_id": task.id},
     )
-    if host.watched:
-        host.record(TaskEvent(kind, task, reason))
+    host.record(TaskEvent(kind, task, reason))
+
+
+def failure(kind: EventKind, task: BackgroundTask, error: BaseException, attempt: int) -> TaskEvent:
+    """What hooks hear of an attempt that failed, as text: an error would keep its frames.
+
+    Args:
+        kind: ``"failed"`` or ``"retried"``.
+        task: the task.
+        error: what it failed with.
+        attempt: the number of the attempt.
+    """
+    text = "".join(traceback.format_exception(error))
+    line = "".join(traceback.format_exception_only(error)).partition("\n")[0]
+    return TaskEvent(kind, task, text, attempt=attempt, error=line)

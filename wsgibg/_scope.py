@@ -111,12 +111,13 @@ class RequestScope:
         collector = self.collector()
         if collector.sink is CLOSED:
             CLOSED.accept(task)
-        self.owner.tasks.accept(task)
+        self.owner.tasks.check(task)
         if task.options is not None:  # it may have come by a collector that was adopted
             collector.has_options = True
         closing = (value for _, value in (*(self.early or ()), *(self.exits or ())))
         lasting = (value for _, value in self.late or ())
         check_resources(task, closing, lasting, strict=self.owner.strict)
+        self.owner.tasks.added(task)
 
     def adopt(self, background: BackgroundTask | BackgroundTasks) -> None:
         """Take over the tasks of a response; those of an error's answer run because of it."""

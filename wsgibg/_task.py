@@ -12,9 +12,10 @@ from types import MappingProxyType, MethodType
 from typing import Any, ParamSpec
 
 from wsgibg._calls import binds, check_call
+from wsgibg._names import move_name, put_name
 from wsgibg._options import Task, TaskOptions, name_of
 
-__all__ = ["NO_KWARGS", "BackgroundTask", "use_of"]
+__all__ = ["NO_KWARGS", "BackgroundTask", "identify", "use_of"]
 
 P = ParamSpec("P")
 _naming = Lock()
@@ -56,7 +57,7 @@ class BackgroundTask:
     """
 
     # What most tasks do not have is left unset: each slot set costs 0.02 µs a task.
-    __slots__ = ("_id", "_options", "args", "context", "func", "kwargs")
+    __slots__ = ("__weakref__", "_id", "_options", "args", "context", "func", "kwargs")
 
     func: Callable[..., Any]
     args: tuple[Any, ...]
@@ -82,14 +83,16 @@ class BackgroundTask:
 
     @property
     def id(self) -> str:
-        """A random name for this call, made when it is first read."""
+        """A random name for this call, made when it is first read.
+
+        From then on ``app.tasks.get(id)`` knows the task.
+        """
         try:
             return self._id
         except AttributeError:
-            with _naming:
-                if not hasattr(self, "_id"):
-                    self._id = uuid.uuid4().hex
-            return self._id
+            identifier = identify(self)
+            put_name(self, identifier)
+            return identifier
 
     @property
     def name(self) -> str:
@@ -106,12 +109,21 @@ class BackgroundTask:
         return f"<BackgroundTask {self.name} {self.id}>"
 
 
+def identify(task: BackgroundTask) -> str:
+    """The id of a task, without anybody having asked for it."""
+    with _naming:
+        if not hasattr(task, "_id"):
+            task._id = uuid.uuid4().hex
+    return task._id
+
+
 def use_of(task: BackgroundTask) -> BackgroundTask:
     """A hand-made task for one request: its maker may give it to several at the same time."""
     use = object.__new__(BackgroundTask)
     use.func, use.args, use.kwargs = task.func, task.args, task.kwargs
     use.context = task.context.copy()
-    use._id = task.id
+    use._id = identify(task)
+    move_name(use._id, use)
     if task.options is not None:
         use._options = task.options
     return use

@@ -10,10 +10,10 @@ from typing import Any
 from wsgibg._aio import limited
 from wsgibg._alarm import Entry, alarm
 from wsgibg._calls import is_async
-from wsgibg._report import report
+from wsgibg._report import failure, report
 from wsgibg._retry import delay_before, wants_retry
+from wsgibg._running import attempt_of
 from wsgibg.background import BackgroundTask, BackgroundTasks, request_collector, source_var
-from wsgibg.records import TaskEvent
 
 __all__ = ["Trial", "begin", "tried_again"]
 
@@ -104,7 +104,7 @@ def tried_again(
         error: what it failed with.
     """
     host, options = batch.host, task.options
-    attempt = batch.attempt if task is batch.retried else 1
+    attempt = attempt_of(task, batch)
     if options is None or not wants_retry(attempt, options, error):
         return False
     delay = delay_before(attempt + 1, options)
@@ -118,8 +118,7 @@ def tried_again(
         exc_info=error,
         extra={"task_id": task.id},
     )
-    if host.watched:
-        host.record(TaskEvent("retried", task, f"{type(error).__name__}: {error}"))
+    host.record(failure("retried", task, error, attempt))
     batch.ended = task
     again = request_collector(None)
     again.tasks.append(task)

@@ -149,6 +149,7 @@ class App(APIRouter):
         self._classes: tuple[type[Response] | None, ...] = ()
         self._entries: list[Entry] = []
         self._find: Callable[[str, str], tuple[int, tuple[Any, ...]]] = self._first_find
+        self.tasks.hooks.add_app(self._forget_plans)
 
     # -------------------------------------------------------------- declaring
     @property

@@ -16,7 +16,7 @@ from wsgibg._options import Task, TaskOptions, TaskOptionsDict, When, task
 from wsgibg._running import Injected, TaskContext, current_task
 from wsgibg._task import NO_KWARGS, BackgroundTask, use_of
 from wsgibg.exceptions import TaskRefused
-from wsgibg.records import RETURNED, Outcome, TaskEvent
+from wsgibg.records import RETURNED, Outcome, TaskEvent, TaskProgress, TaskRecord, TaskState
 
 __all__ = [
     "BackgroundTask",
@@ -27,8 +27,11 @@ __all__ = [
     "TaskEvent",
     "TaskOptions",
     "TaskOptionsDict",
+    "TaskProgress",
+    "TaskRecord",
     "TaskSink",
     "TaskSource",
+    "TaskState",
     "When",
     "current_task",
     "current_tasks",

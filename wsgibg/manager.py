@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-import importlib
 import logging
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from threading import Lock
 from time import monotonic
-from typing import Any, Literal
+from typing import Literal
 
 from wsgibg._aio import lending_possible
-from wsgibg._attempt import leave_batch, raised_by_signal
+from wsgibg._attempt import leave_batch
+from wsgibg._countdown import Countdown
+from wsgibg._hooks import Hooks, TaskHook
+from wsgibg._ledger import Ledger
 from wsgibg._report import report
 from wsgibg.background import (
     BackgroundTask,
@@ -21,15 +23,14 @@ from wsgibg.background import (
     source_var,
 )
 from wsgibg.exceptions import TaskRefused
-from wsgibg.executors import Executor
-from wsgibg.records import RETURNED, Outcome, TaskEvent, When
+from wsgibg.executors import Executor, check_executor, resolve
+from wsgibg.records import RETURNED, Outcome, TaskEvent, TaskRecord, When
 
 __all__ = ["AfterTaskError", "TaskHook", "TaskManager"]
 
 log: logging.Logger = logging.getLogger("wsgibg.background")
 
 AfterTaskError = Literal["continue", "stop"]
-TaskHook = Callable[[TaskEvent], object]
 
 
 class TaskManager:
@@ -64,15 +65,16 @@ class TaskManager:
         if after_task_error not in ("continue", "stop"):
             msg = f'after_task_error={after_task_error!r}: use "continue" or "stop".'
             raise ValueError(msg)
-        _check_executor("executor", executor)
+        check_executor("executor", executor)
         for name, each in (executors or {}).items():
-            _check_executor(f"executors[{name!r}]", each)
+            check_executor(f"executors[{name!r}]", each)
         self.executor = executor
         self.executors: dict[str, Executor] = dict(executors or {})
         self.stop_on_error: bool = after_task_error == "stop"
         self.lends: bool = async_inline and lending_possible()
         self.watched: bool = False
-        self._hooks: list[TaskHook] = []
+        self.hooks: Hooks = Hooks()
+        self._ledger = Ledger(self)
         #: Whether it was warned that another manager's options hold for its tasks.
         self._told = False
         self._started: set[Executor] = set()
@@ -88,31 +90,65 @@ class TaskManager:
     def on_task(self, hook: TaskHook) -> TaskHook:
         """Have a function called with a `TaskEvent` whenever something happens to a task.
 
-        A hook that raises is logged and harms no task.
+        A hook that raises is logged and harms no task. A hook that takes long holds up the
+        thread of the event and nobody else: the request for ``"added"``, else the task's batch.
 
         Args:
-            hook: called in the thread in which the event happens.
+            hook: a function, called in the thread in which the event happens. If requests were
+                served before it came, it hears of all events of the requests that begin now.
 
         Returns:
             The hook, so that this can be used as a decorator.
+
+        Raises:
+            TypeError: it cannot be called, or is async (nobody would await it).
         """
-        self._hooks.append(hook)
+        self.hooks.add(hook)
         self.watched = True
+        if not self.checks:  # collectors of compiled routes do not show their tasks yet
+            self.checks = True
+            self.hooks.changed()
         return hook
 
     def record(self, event: TaskEvent) -> None:
-        """Give an event to every hook; what one raises is logged, ``SystemExit`` as well.
+        """Take note of an event, and give it to every hook; what one raises is logged.
 
         Raises:
             BaseException: only what a signal handler raised meanwhile, which is the server's.
         """
-        for hook in self._hooks:
-            try:
-                hook(event)
-            except BaseException as error:
-                if not isinstance(error, Exception) and raised_by_signal(error):
-                    raise
-                log.exception("A task hook failed: %r.", hook, extra={"task_id": event.task.id})
+        if self.watched or self._ledger.wants(event):
+            self._ledger.note(event)
+        self.hooks.tell(event)
+
+    # -------------------------------------------------------------- records
+    def get(self, id: str, *, arguments: bool = False) -> TaskRecord | None:
+        """What is known of a task of this process.
+
+        Args:
+            id: the task's id.
+            arguments: whether to show the task's arguments, as text.
+
+        Returns:
+            Its record, or None if it is not known: none of this process, long ended, or a plain
+            task that succeeded before anybody had read its id.
+        """
+        return self._ledger.get(id, arguments=arguments)
+
+    def recent(self, limit: int = 100) -> list[TaskRecord]:
+        """The tasks that became known last, the newest first; see `get` for which are known.
+
+        Args:
+            limit: how many at most.
+
+        Raises:
+            ValueError: the limit is negative.
+        """
+        return self._ledger.recent(limit)
+
+    def added(self, task: BackgroundTask) -> None:
+        """Take note that a task was added, and not refused."""
+        if self.watched or task.options is not None:
+            self.record(TaskEvent("added", task))
 
     # -------------------------------------------------------------- executors
     def executor_of(self, task: BackgroundTask) -> Executor:
@@ -137,6 +173,11 @@ class TaskManager:
             raise TaskRefused(msg) from None
 
     def accept(self, task: BackgroundTask) -> None:
+        """Refuse, in `add_task`, a task that its executor cannot carry; take note of others."""
+        self.check(task)
+        self.added(task)
+
+    def check(self, task: BackgroundTask) -> None:
         """Refuse, in `add_task`, a task that its executor cannot carry."""
         executor = self.executor_of(task)
         executor.check(task)
@@ -150,14 +191,8 @@ class TaskManager:
                     executor.start(self)
                     self._started.add(executor)
 
-    def resolve(self, name: str) -> Callable[..., Any]:
-        """The function that ``module:qualified.name`` names."""
-        module, _, path = name.partition(":")
-        found: Any = importlib.import_module(module)
-        for part in path.split("."):
-            found = getattr(found, part)
-        target: Callable[..., Any] = found
-        return target
+    #: The function that ``module:qualified.name`` names.
+    resolve = staticmethod(resolve)
 
     # -------------------------------------------------------------- the end of a request
     def hold(self, tasks: BackgroundTasks, outcome: Outcome = RETURNED) -> None:
@@ -212,7 +247,7 @@ class TaskManager:
         elif after is not None:
             after()
         if len(batches) > 1 and after is not None:
-            after = _Countdown(len(batches), after)
+            after = Countdown(len(batches), after)
         for executor, batch in batches:
             batch.outcome = outcome
             batch.after = after
@@ -293,6 +328,7 @@ class TaskManager:
             outer: the collector of the request around it, which is not over.
             manager: who carries that one's tasks.
         """
+        self._ledger.follow(manager._ledger)
         left = seal(tasks)
         for task in self.applicable(left, outcome, tasks.held):
             task.context.run(source_var.set, outer)
@@ -302,6 +338,7 @@ class TaskManager:
                 task._options = replace(options, when="always")
             try:
                 outer.adopt_all([task])
+                self._ledger.leave(task)
             except TaskRefused as refusal:
                 report(self, "lost", task, str(refusal))
         left.clear()
@@ -364,30 +401,3 @@ class TaskManager:
 
 def _condition(task: BackgroundTask) -> When:
     return "returned" if task.options is None else task.options.when
-
-
-def _check_executor(option: str, executor: Any) -> None:
-    """Refuse what is no executor where it is given, not at the end of the first request."""
-    if isinstance(executor, Executor):
-        return
-    remedy = "Pass an instance of an Executor class, such as InlineExecutor()."
-    if isinstance(executor, type) and issubclass(executor, Executor):
-        remedy = f"Make one: {executor.__name__}()."
-    msg = f"{option}={executor!r} is not an executor. {remedy}"
-    raise TypeError(msg)
-
-
-class _Countdown:
-    """Calls a function when it was itself called a number of times."""
-
-    def __init__(self, count: int, after: Callable[[], None]) -> None:
-        self._left = count
-        self._after = after
-        self._lock = Lock()
-
-    def __call__(self) -> None:
-        with self._lock:
-            self._left -= 1
-            last = self._left == 0
-        if last:
-            self._after()

@@ -78,7 +78,7 @@ def test_no_task_fails():
 
     ClosingClient(app).post("/invite/ada@example.com")
 
-    assert [event.kind for event in events] == ["started", "succeeded"]
+    assert [event.kind for event in events] == ["added", "started", "succeeded"]
 
 
 # --8<-- [end:events]

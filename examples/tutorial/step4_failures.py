@@ -33,7 +33,7 @@ def place_order(customer: str, item: str, background_tasks: BackgroundTasks) -> 
 
 @app.on_task
 def watch(event: TaskEvent) -> None:
-    if event.kind != "started":
+    if event.kind not in ("added", "started"):
         log.info("%s %s", event.task.name, event.kind)
 
 

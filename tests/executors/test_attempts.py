@@ -200,7 +200,7 @@ def test_hooks_hear_of_retries(manager):
     manager.on_task(lambda event: kinds.append(event.kind))
     submit(manager, task(Flaky(1), retries=1, backoff=0.01))
     assert manager.drain(10) == []
-    assert kinds == ["started", "retried", "started", "succeeded"]
+    assert kinds == ["added", "started", "retried", "started", "succeeded"]
 
 
 def test_after_a_shutdown_a_failure_is_not_tried_again(executor, caplog):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable
 from functools import partial
 from time import monotonic
@@ -11,13 +12,13 @@ from wsgibg._alarm import alarm
 from wsgibg.background import BackgroundTask, BackgroundTasks
 from wsgibg.records import TaskEvent
 
-__all__ = ["Executor", "TaskHost"]
+__all__ = ["Executor", "TaskHost", "check_executor", "resolve"]
 
 
 class TaskHost(Protocol):
     """What a batch knows of the `TaskManager` that submitted it."""
 
-    #: Whether anybody listens: without, no event is made.
+    #: Whether hooks listen: without, no event is made of a nameless task's success.
     watched: bool
     #: Whether async tasks that cannot suspend may be run on the lent loop, in this thread.
     lends: bool
@@ -25,7 +26,10 @@ class TaskHost(Protocol):
     stop_on_error: bool
 
     def record(self, event: TaskEvent) -> None:
-        """Tell the hooks what happened to a task; raises only what a signal's handler raised."""
+        """Take note of what happened to a task, and tell the hooks.
+
+        It raises only what a signal's handler raised.
+        """
 
     def reroute(self, batch: BackgroundTasks, task: BackgroundTask) -> bool:
         """Take a task, added to a running batch, that is not this batch's to run."""
@@ -113,3 +117,38 @@ class Executor:
             The tasks that had not ended, each of which was reported.
         """
         return []
+
+
+def check_executor(option: str, executor: Any) -> None:
+    """Refuse what is no executor where it is given, not at the end of the first request.
+
+    Args:
+        option: where it was given, for the message.
+        executor: what was given.
+
+    Raises:
+        TypeError: it is no executor.
+    """
+    if isinstance(executor, Executor):
+        return
+    remedy = "Pass an instance of an Executor class, such as InlineExecutor()."
+    if isinstance(executor, type) and issubclass(executor, Executor):
+        remedy = f"Make one: {executor.__name__}()."
+    msg = f"{option}={executor!r} is not an executor. {remedy}"
+    raise TypeError(msg)
+
+
+def resolve(name: str) -> Callable[..., Any]:
+    """The function that ``module:qualified.name`` names.
+
+    Example:
+        >>> from wsgibg.executors import resolve
+        >>> resolve("string:capwords")("ada lovelace")
+        'Ada Lovelace'
+    """
+    module, _, path = name.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in path.split("."):
+        found = getattr(found, part)
+    target: Callable[..., Any] = found
+    return target
