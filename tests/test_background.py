@@ -10,6 +10,7 @@ import logging
 import threading
 
 import pytest
+from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
@@ -25,6 +26,7 @@ from wsgibg import (
     current_tasks,
     task,
 )
+from wsgibg._calls import binds, check_call
 from wsgibg.background import request_collector, seal
 from wsgibg.exceptions import FastAPIError, TaskRefused
 
@@ -607,14 +609,42 @@ def test_a_collector_is_a_list_of_the_calls_in_order():
 # --- what is injected ----------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("default", [Injected, Depends(print)], ids=["Injected", "Depends"])
-def test_a_parameter_that_would_be_injected_needs_a_value(tasks, default):
-    """Tasks have no dependencies yet, and a marker is no value."""
+MARKED = [Injected, Depends(print)]
 
-    def send(to, mailer=default):
+
+@pytest.mark.parametrize("default", MARKED, ids=["Injected", "Depends"])
+def test_a_task_knows_what_is_left_to_be_injected(tasks, default):
+    """What is passed is an argument like any other."""
+
+    def send(to, mailer=default, *, logger=default):
         pass
 
-    with pytest.raises(TaskRefused, match="'mailer'"):
-        tasks.add_task(send, "ada")
-    assert tasks.add_task(send, "ada", mailer="post").kwargs == {"mailer": "post"}
-    assert tasks.add_task(send, "ada", "post").args == ("ada", "post")
+    assert tasks.add_task(send, "ada").injected == ("mailer", "logger")
+    assert tasks.add_task(send, "ada", mailer="post").injected == ("logger",)
+    assert tasks.add_task(send, "ada", "post", logger=1).injected == ()
+    assert tasks.has_options
+
+
+@given(
+    st.lists(st.sampled_from([None, 1, *MARKED]), max_size=4),
+    st.integers(0, 5),
+    st.sets(st.sampled_from("abcde"), max_size=4),
+)
+def test_a_plain_function_is_bound_without_inspect(defaults, count, named):
+    """The short way says what the long one says, or leaves the call to it."""
+    tail = [f"d{number}" for number in range(len(defaults))]
+    parameters = ["a", "b", *tail]
+    space = dict(zip(tail, defaults, strict=True))
+    text = ", ".join(["a", "b", *(f"{name}={name}" for name in tail)])
+    exec(f"def func({text}): pass", space)
+    names = dict(zip("abcde", ["a", "b", *tail, "x", "x", "x"][:5], strict=True))
+    kwargs = {names[each]: 0 for each in named}
+    args = (0,) * count
+
+    short = binds(space["func"], args, kwargs)
+
+    if short is not None:
+        assert short == check_call(space["func"], args, kwargs)
+    elif count <= len(parameters) and "x" not in kwargs:
+        with pytest.raises(TaskRefused):
+            check_call(space["func"], args, kwargs)

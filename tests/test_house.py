@@ -26,6 +26,7 @@ PACKAGE = ROOT / "wsgibg"
 # share the package's layer, and may import each other as long as there is no circle.
 # A decimal is a step inside a layer.
 CORE = {
+    "_injected": 0,
     "_overrides": 0,
     "exceptions": 0,
     "records": 0,
@@ -45,6 +46,7 @@ CORE = {
     "_alarm": 1.5,
     "_report": 1.5,
     "_trial": 1.8,
+    "_calling": 1,
     "background": 1,
     "datastructures": 1,
     "encoders": 1,
@@ -60,6 +62,7 @@ CORE = {
     "_ledger": 2.5,
     "executors._pool": 2.5,
     "executors._pooled": 2.8,
+    "executors._table": 2.8,
     "_body": 3,
     "exception_handlers": 3,
     "executors.inline": 3,
@@ -76,7 +79,9 @@ CORE = {
     "_recovery": 4.5,
     "_returns": 4.5,
     "_plan": 5,
+    "_task_plan": 5.2,
     "_interpret": 5.5,
+    "_injector": 5.8,
     "_emit": 5.8,
     "_compile": 6,
     "embedding": 7,

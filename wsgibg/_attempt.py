@@ -118,6 +118,9 @@ def run_pending(  # noqa: C901 (divided, it would cost 0.06 µs a task for each 
                 continue
             begin(batch, task)
             watched = True
+            if task.injected:
+                _run_injected(batch, rest or pending, task)
+                continue
         if watched:
             batch.host.record(TaskEvent("started", task, attempt=attempt_of(task, batch)))
         args = task.args
@@ -143,6 +146,22 @@ def run_pending(  # noqa: C901 (divided, it would cost 0.06 µs a task for each 
             _succeeded(batch, task)
         else:
             batch.ended = task
+
+
+def _run_injected(
+    batch: BackgroundTasks, rest: Iterator[BackgroundTask], task: BackgroundTask
+) -> None:
+    """Run a task whose dependencies are resolved first; async or not, it has ended then."""
+    batch.host.record(TaskEvent("started", task, attempt=attempt_of(task, batch)))
+    around = None if batch.trial is None else batch.trial.limit
+    try:
+        _check_result(task, batch.host.invoke(task, around))
+    except BaseException as error:
+        if not isinstance(error, Exception) and raised_by_signal(error):
+            raise
+        _failed(batch, rest, task, error)
+        return
+    _succeeded(batch, task)
 
 
 def _check_result(task: BackgroundTask, result: Any) -> None:

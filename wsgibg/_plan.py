@@ -29,7 +29,7 @@ from wsgibg.params import SOURCES, Body, Depends, Param, Scope, Security, Securi
 from wsgibg.requests import Request
 from wsgibg.responses import Response
 
-__all__ = ["INJECTABLE", "make_plan"]
+__all__ = ["INJECTABLE", "Builder", "Way", "make_plan"]
 
 #: What a request has of its own and gives by annotation: a new kind is a row here and a line in
 #: `wsgibg._compile.GIVEN`.
@@ -58,7 +58,7 @@ def make_plan(
     Raises:
         RegistrationError: a parameter is declared in a way that cannot work.
     """
-    builder = _Builder(pattern, overrides or {}, default_scope, lenient=lenient)
+    builder = Builder(pattern, overrides or {}, default_scope, lenient=lenient)
     place = place_of(endpoint)
     for depends in dependencies:
         if not isinstance(depends, Depends):
@@ -68,8 +68,8 @@ def make_plan(
             )
             raise RegistrationError(msg)
         # Without a parameter, a second use is never another call (FastAPI's rule).
-        builder.depend(replace(depends, use_cache=True), _Path(place))
-    arguments = builder.arguments_of(endpoint, _Path(place))
+        builder.depend(replace(depends, use_cache=True), Way(place))
+    arguments = builder.arguments_of(endpoint, Way(place))
     kind = kind_of(endpoint)
     if kind in ("generator", "async_generator"):
         msg = (
@@ -82,7 +82,7 @@ def make_plan(
 
 
 @dataclass(frozen=True, slots=True)
-class _Path:
+class Way:
     """The way from the handler down to a dependency."""
 
     #: Where the handler is, for messages.
@@ -101,10 +101,10 @@ class _Path:
     def via(self) -> str:
         return f" via {' -> '.join(self.names)}" if self.names else ""
 
-    def down(self, depends: Depends) -> _Path:
+    def down(self, depends: Depends) -> Way:
         own = tuple(depends.scopes or ()) if isinstance(depends, Security) else ()
         names = (*self.names, _name(depends.dependency))
-        return _Path(self.start, names, self.outer + self.own, own)
+        return Way(self.start, names, self.outer + self.own, own)
 
 
 @dataclass(slots=True)
@@ -113,7 +113,7 @@ class _Cached:
     reads: list[int] = field(default_factory=list)
 
 
-class _Builder:
+class Builder:
     """Collects the steps while it walks down the dependencies, depth first."""
 
     def __init__(
@@ -141,7 +141,7 @@ class _Builder:
         self.walking: list[Any] = []
 
     # -------------------------------------------------------------- walking
-    def depend(self, depends: Depends, path: _Path, param: Parameter | None = None) -> int:
+    def depend(self, depends: Depends, path: Way, param: Parameter | None = None) -> int:
         """The slot of a dependency's value; its steps are added where they are new."""
         original = depends.dependency
         func = self.overrides.get(_identity(original), original)
@@ -176,7 +176,7 @@ class _Builder:
     def arguments_of(
         self,
         func: Callable[..., Any],
-        path: _Path,
+        path: Way,
         *,
         within: Scope | None = None,
         again: bool = False,
@@ -217,7 +217,7 @@ class _Builder:
                 slots[each.name] = self._give(each.name, each.gives, path)
         return arguments_of_call(func, parameters, slots)
 
-    def _parameters(self, func: Callable[..., Any], path: _Path) -> tuple[Parameter, ...]:
+    def _parameters(self, func: Callable[..., Any], path: Way) -> tuple[Parameter, ...]:
         key = _identity(func)
         if key not in self.signatures:
             self.signatures[key] = read_signature(
@@ -230,7 +230,7 @@ class _Builder:
             )
         return self.signatures[key]
 
-    def _uses_scopes(self, func: Any, path: _Path, seen: set[Any]) -> bool:
+    def _uses_scopes(self, func: Any, path: Way, seen: set[Any]) -> bool:
         """Whether OAuth2 scopes matter to a dependency, so that other scopes are another call."""
         key = _identity(func)
         if key in seen:
@@ -249,7 +249,7 @@ class _Builder:
                 return True
         return False
 
-    def _check_scope(self, func: Any, within: Scope | None, depends: Depends, path: _Path) -> None:
+    def _check_scope(self, func: Any, within: Scope | None, depends: Depends, path: Way) -> None:
         order = ("function", "request", "tasks")
         wanted = self.default_scope if depends.scope == "request" else depends.scope
         if within is None or wanted is None:
@@ -287,7 +287,7 @@ class _Builder:
         self.steps.append(Read(slot, declared, location, key, many, collect, text=text))
         return slot
 
-    def _give(self, name: str, kind: type, path: _Path) -> int:
+    def _give(self, name: str, kind: type, path: Way) -> int:
         if kind is SecurityScopes:
             slot = self._slot(name)
             self.steps.append(Give(slot, kind, path.scopes))
@@ -300,7 +300,7 @@ class _Builder:
             self.steps.append(Give(self.given[family], kind))
         return self.given[family]
 
-    def _collector_is(self, kind: type[BackgroundTasks], name: str, path: _Path) -> None:
+    def _collector_is(self, kind: type[BackgroundTasks], name: str, path: Way) -> None:
         """There is one collector, so it is of the most derived class that anybody asks for."""
         if issubclass(self.collector, kind):
             return

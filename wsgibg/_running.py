@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import threading
 from contextvars import ContextVar
 from time import monotonic
@@ -10,19 +9,7 @@ from typing import Any
 
 from wsgibg.records import TaskEvent, TaskProgress
 
-__all__ = [
-    "Injected",
-    "TaskContext",
-    "attempt_of",
-    "context_of",
-    "current_task",
-    "here",
-    "task_var",
-]
-
-#: Default of a task parameter that is resolved when the task runs, so that the call may leave
-#: it out: ``def send(to: str, mailer: Annotated[Mailer, Depends(get_mailer)] = Injected)``.
-Injected: Any = inspect.Parameter.empty
+__all__ = ["TaskContext", "attempt_of", "context_of", "current_task", "here", "task_var"]
 
 
 class TaskContext:

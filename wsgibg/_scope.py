@@ -13,6 +13,7 @@ from typing import IO, Any, Protocol
 
 from wsgibg._aio import drive
 from wsgibg._attempt import raised_by_signal
+from wsgibg._calling import Injecting
 from wsgibg._ending import Ending, StreamEnding, is_whole
 from wsgibg._exits import Exit, enterable, leave, leave_sync, swallowed
 from wsgibg._report import report
@@ -48,6 +49,10 @@ class Owner(Protocol):
     handlers: ExceptionHandlers
     debug: bool
     strict: bool
+
+    @property
+    def injector(self) -> Injecting:
+        """Who resolves what its tasks have injected."""
 
 
 class RequestScope:
@@ -111,8 +116,8 @@ class RequestScope:
         collector = self.collector()
         if collector.sink is CLOSED:
             CLOSED.accept(task)
-        self.owner.tasks.check(task)
-        if task.options is not None:  # it may have come by a collector that was adopted
+        self.owner.tasks.check(task, self.owner.injector)
+        if task.special:  # it may have come by a collector that was adopted
             collector.has_options = True
         closing = (value for _, value in (*(self.early or ()), *(self.exits or ())))
         lasting = (value for _, value in self.late or ())

@@ -23,6 +23,7 @@ from wsgibg._annotations import (
     unalias,
 )
 from wsgibg._fields import Field
+from wsgibg._injected import Injected
 from wsgibg.background import BackgroundTask
 from wsgibg.exceptions import EndpointContext, RegistrationError
 from wsgibg.params import Depends, Marker
@@ -121,12 +122,12 @@ def context_of(func: Any, path: str) -> EndpointContext:
     return context
 
 
-def _signature(func: Any) -> inspect.Signature:
+def _signature(func: Any, *, follow: bool = True) -> inspect.Signature:
     try:
-        return inspect.signature(func, eval_str=True)
+        return inspect.signature(func, follow_wrapped=follow, eval_str=True)
     except (NameError, AttributeError, TypeError, SyntaxError):
         # A name that only type checkers see; each annotation gets its own chance below.
-        return inspect.signature(func)
+        return inspect.signature(func, follow_wrapped=follow)
 
 
 def _resolved(annotation: Any, func: Any) -> Any:
@@ -168,6 +169,7 @@ def read_signature(
     start: str = "",
     via: str = "",
     lenient: bool = False,
+    only: Collection[str] | None = None,
 ) -> tuple[Parameter, ...]:
     """The parameters of a handler or dependency.
 
@@ -178,6 +180,8 @@ def read_signature(
         start: the place of the handler, for messages; by default the callable's own.
         via: how the callable was reached from there.
         lenient: whether the path may get further parameters, by a prefix.
+        only: the parameters that are to be read, by name, of the callable itself rather than of
+            what it wraps; by default all.
 
     Raises:
         RegistrationError: a parameter is declared in a way that cannot work.
@@ -188,12 +192,13 @@ def read_signature(
         via = f"{via} ({file})" if file else via
     start = start or own
     try:
-        signature = _signature(func)
+        signature = _signature(func, follow=only is None)
     except ValueError as error:
         msg = f"{start}{via}: its parameters cannot be read ({error}). Wrap it in a def."
         raise RegistrationError(msg) from None
     reader = _Reader(func, path_names, injectable, start, via, lenient=lenient)
-    return tuple(reader.read(each) for each in signature.parameters.values())
+    given = signature.parameters.values()
+    return tuple(reader.read(each) for each in given if only is None or each.name in only)
 
 
 class _Reader:
@@ -225,6 +230,9 @@ class _Reader:
 
     def read(self, given: inspect.Parameter) -> Parameter:
         self.name = given.name
+        injected = given.default is Injected
+        if injected:
+            given = given.replace(default=_EMPTY)
         if given.kind is given.VAR_POSITIONAL:
             self.refuse("*args cannot be filled from a request. Declare each parameter.")
         annotation = _resolved(given.annotation, self.func)
@@ -242,8 +250,18 @@ class _Reader:
             return Parameter(given.name, positional, gives=wanted)
         if is_class(wanted, BackgroundTask):
             self.refuse("a single BackgroundTask is not given. Use BackgroundTasks (with an s).")
+        if injected and not any(isinstance(each, Marker) for each in markers):
+            self._refuse_injected(annotation)
         field = self._field(annotation, base, markers, given.default)
         return Parameter(given.name, positional, field=field, base=base)
+
+    def _refuse_injected(self, annotation: Any) -> NoReturn:
+        if isinstance(annotation, ForwardRef):
+            self.refuse(
+                f"{annotation.__forward_arg__} names something that cannot be found. Define or"
+                " import it at the top level of the module, or write `= Depends(f)`."
+            )
+        self.refuse("nothing says what is injected. Write Annotated[T, Depends(f)] = Injected.")
 
     def _taken_apart(self, annotation: Any) -> tuple[Any, list[Any]]:
         if annotation is _EMPTY:

@@ -14,6 +14,7 @@ from typing import Any, ParamSpec
 from wsgibg._calls import binds, check_call
 from wsgibg._names import move_name, put_name
 from wsgibg._options import Task, TaskOptions, name_of
+from wsgibg.exceptions import TaskRefused
 
 __all__ = ["NO_KWARGS", "BackgroundTask", "identify", "use_of"]
 
@@ -57,7 +58,17 @@ class BackgroundTask:
     """
 
     # What most tasks do not have is left unset: each slot set costs 0.02 µs a task.
-    __slots__ = ("__weakref__", "_id", "_options", "args", "context", "func", "kwargs")
+    __slots__ = (
+        "__weakref__",
+        "_id",
+        "_injected",
+        "_injector",
+        "_options",
+        "args",
+        "context",
+        "func",
+        "kwargs",
+    )
 
     func: Callable[..., Any]
     args: tuple[Any, ...]
@@ -65,13 +76,19 @@ class BackgroundTask:
     context: Context
     _id: str
     _options: TaskOptions
+    #: The parameters that are resolved when it runs, and by whom (a `wsgibg._calling.Injecting`).
+    _injected: tuple[str, ...]
+    _injector: Any
 
     def __init__(self, func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
         self.func, options = _unwrap(func)
         if options is not None:
             self._options = options
-        if not binds(self.func, args, kwargs):
-            check_call(self.func, args, kwargs)
+        injected = binds(self.func, args, kwargs)
+        if injected is None:
+            injected = check_call(self.func, args, kwargs)
+        if injected:
+            self._injected = injected
         self.args = args
         self.kwargs = kwargs or NO_KWARGS
         self.context = copy_context()
@@ -80,6 +97,16 @@ class BackgroundTask:
     def options(self) -> TaskOptions | None:
         """The options that its `Task` brought, if it was one."""
         return getattr(self, "_options", None)
+
+    @property
+    def injected(self) -> tuple[str, ...]:
+        """The names of the parameters that are injected when it runs (mostly none)."""
+        return getattr(self, "_injected", ())
+
+    @property
+    def special(self) -> bool:
+        """Whether it brings options, or parameters to inject."""
+        return hasattr(self, "_options") or hasattr(self, "_injected")
 
     @property
     def id(self) -> str:
@@ -100,7 +127,18 @@ class BackgroundTask:
         return name_of(self.func)
 
     async def __call__(self) -> None:
-        """Make the call here and now, as Starlette's class does."""
+        """Make the call here and now, as Starlette's class does.
+
+        Raises:
+            TaskRefused: it has parameters to inject, which only an application can.
+        """
+        if self.injected:
+            names = ", ".join(map(repr, self.injected))
+            msg = (
+                f"{self.name}() has parameters to inject ({names}), and nobody here knows how."
+                " Use app.call(), or give the task to a response."
+            )
+            raise TaskRefused(msg)
         result = self.func(*self.args, **self.kwargs)
         if inspect.isawaitable(result):
             await result
@@ -126,4 +164,6 @@ def use_of(task: BackgroundTask) -> BackgroundTask:
     move_name(use._id, use)
     if task.options is not None:
         use._options = task.options
+    if task.injected:
+        use._injected = task.injected
     return use

@@ -8,7 +8,9 @@ from threading import RLock
 from typing import Any, TypeVar, Unpack, cast
 from urllib.parse import quote
 
+from wsgibg._calling import Calling
 from wsgibg._compile import Compiled
+from wsgibg._injector import Injector
 from wsgibg._match import NO_MATCH, RouteTable
 from wsgibg._overrides import Overrides
 from wsgibg._recovery import recover
@@ -97,7 +99,7 @@ _ABSENT = {
 }
 
 
-class App(APIRouter):
+class App(APIRouter, Calling):
     """A WSGI application with typed handlers, dependencies and background tasks.
 
     Args:
@@ -129,12 +131,6 @@ class App(APIRouter):
         self.state: State = State()
         self.handlers: ExceptionHandlers = ExceptionHandlers(options.get("exception_handlers"))
         self.strict: bool = options.get("strict", False)
-        self.tasks: TaskManager = options.get("tasks") or TaskManager(
-            options.get("executor") or InlineExecutor(),
-            executors=options.get("executors"),
-            after_task_error=options.get("after_task_error", "continue"),
-            async_inline=options.get("async_inline", True),
-        )
         self.dependency_scope: Scope = options.get("dependency_scope", "request")
         if self.dependency_scope not in ("function", "request", "tasks"):
             msg = (
@@ -144,6 +140,14 @@ class App(APIRouter):
         self.async_inline: bool = options.get("async_inline", True)
         self.max_content_length: int | None = options.get("max_content_length")
         self._overrides = Overrides(self._forget_plans)
+        self.injector: Injector = Injector(self, self._overrides, self.dependency_scope)
+        self.tasks: TaskManager = options.get("tasks") or TaskManager(
+            options.get("executor") or InlineExecutor(),
+            executors=options.get("executors"),
+            after_task_error=options.get("after_task_error", "continue"),
+            async_inline=options.get("async_inline", True),
+        )
+        self.tasks.injector = self.tasks.injector or self.injector
         self._building = RLock()
         self._served: tuple[APIRoute | Mount, ...] = ()
         self._classes: tuple[type[Response] | None, ...] = ()
@@ -282,7 +286,8 @@ class App(APIRouter):
         return self._find(path, method)
 
     def _forget_plans(self) -> None:
-        """Have each route compiled anew when it is next called."""
+        """Have each route compiled anew when it is next called, and each task planned anew."""
+        self.injector.forget()
         with self._building:
             # Replaced, not cleared: a request that is just compiling writes into the old list.
             served = self._served

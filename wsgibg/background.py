@@ -12,8 +12,9 @@ from types import FunctionType
 from typing import Any, NoReturn, ParamSpec, Protocol, Self
 
 from wsgibg._calls import ODD
+from wsgibg._injected import Injected
 from wsgibg._options import Task, TaskOptions, TaskOptionsDict, When, task
-from wsgibg._running import Injected, TaskContext, current_task
+from wsgibg._running import TaskContext, current_task
 from wsgibg._task import NO_KWARGS, BackgroundTask, use_of
 from wsgibg.exceptions import TaskRefused
 from wsgibg.records import RETURNED, Outcome, TaskEvent, TaskProgress, TaskRecord, TaskState
@@ -105,9 +106,10 @@ class BackgroundTasks:
     """
 
     tasks: list[BackgroundTask]
-    #: Who is asked about tasks that bring options, and about every task if `asks`.
+    #: Who is asked about tasks that are special, and about every task if `asks`.
     sink: TaskSink | None = None
     asks: bool = False
+    #: Whether a task of it is special: it brings options, or parameters to inject.
     has_options: bool = False
     #: The plain function that was added last, and with how many arguments: it takes them again.
     known: Any = _NOTHING
@@ -147,7 +149,7 @@ class BackgroundTasks:
 
     def __init__(self, tasks: Iterable[BackgroundTask] | None = None) -> None:
         self.tasks = list(tasks or ())
-        self.has_options = any(task.options is not None for task in self.tasks)
+        self.has_options = any(task.special for task in self.tasks)
 
     def add_task(self, func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> BackgroundTask:
         """Add a call, to be made after the response and after the tasks added before it.
@@ -230,9 +232,10 @@ class BackgroundTasks:
             self.forward.adopt_all(tasks)
             return
         for each in tasks:
-            if (self.asks or each.options is not None) and self.sink is not None:
+            special = each.special
+            if (self.asks or special) and self.sink is not None:
                 self.sink.accept(each)
-            self.has_options = self.has_options or each.options is not None
+            self.has_options = self.has_options or special
             self.tasks.append(each)
 
     def collector(self) -> BackgroundTasks:
@@ -260,7 +263,7 @@ def request_collector(
     """A request's own collector; no finalizer watches over it, its request does.
 
     Args:
-        sink: who is asked about tasks that bring options.
+        sink: who is asked about tasks that are special.
         asks: whether it is asked about every task.
         kind: the subclass that a parameter's annotation asks for.
     """

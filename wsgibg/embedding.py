@@ -9,7 +9,9 @@ from typing import Any, Self
 
 from werkzeug.wsgi import ClosingIterator
 
+from wsgibg._calling import Calling
 from wsgibg._ending import is_whole, rescue
+from wsgibg._injector import Injector
 from wsgibg._scope import RequestScope
 from wsgibg.background import BackgroundTask, source_var
 from wsgibg.exception_handlers import ExceptionHandlers, text_of
@@ -95,7 +97,7 @@ def _is_spent(iterator: Any) -> bool:
     return hint is not None and hint() == 0
 
 
-class WrappedApp:
+class WrappedApp(Calling):
     """A WSGI application whose requests have a collector; made by `wrap`.
 
     Args:
@@ -107,6 +109,8 @@ class WrappedApp:
     def __init__(self, app: WSGIApp, tasks: TaskManager, *, strict: bool = False) -> None:
         self.app = app
         self.tasks = tasks
+        self.injector: Injector = Injector(self)
+        self.tasks.injector = self.tasks.injector or self.injector
         self.handlers: ExceptionHandlers = ExceptionHandlers()
         self.debug: bool = False
         self.strict: bool = strict
@@ -169,7 +173,7 @@ def wrap(
         strict: whether what is only warned of raises instead.
 
     Returns:
-        A WSGI application with ``tasks``, ``drain()`` and ``shutdown()``.
+        A WSGI application with ``tasks``, ``call()``, ``drain()`` and ``shutdown()``.
 
     Example:
         >>> from wsgibg import current_tasks, wrap

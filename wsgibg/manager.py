@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
-from threading import Lock
-from time import monotonic
-from typing import Literal
+from typing import Any, Literal
 
 from wsgibg._aio import lending_possible
 from wsgibg._attempt import leave_batch
+from wsgibg._calling import Around, Calling, Injecting, injecting
 from wsgibg._countdown import Countdown
 from wsgibg._hooks import Hooks, TaskHook
 from wsgibg._ledger import Ledger
@@ -23,7 +22,8 @@ from wsgibg.background import (
     source_var,
 )
 from wsgibg.exceptions import TaskRefused
-from wsgibg.executors import Executor, check_executor, resolve
+from wsgibg.executors import Executor, resolve
+from wsgibg.executors._table import ExecutorTable
 from wsgibg.records import RETURNED, Outcome, TaskEvent, TaskRecord, When
 
 __all__ = ["AfterTaskError", "TaskHook", "TaskManager"]
@@ -33,7 +33,7 @@ log: logging.Logger = logging.getLogger("wsgibg.background")
 AfterTaskError = Literal["continue", "stop"]
 
 
-class TaskManager:
+class TaskManager(Calling, ExecutorTable):
     """Knows the executors and the hooks, and hands over what requests collected.
 
     An `App` and a `wrap` have one each (``app.tasks``); one made by hand may be given to
@@ -46,6 +46,8 @@ class TaskManager:
             batch as Starlette does.
         async_inline: whether async tasks that cannot suspend may run in the thread of their
             batch, which borrows the event loop for them.
+        injector: who resolves what tasks have injected: by default the first `App` or `wrap`
+            that the manager is given to.
 
     Example:
         >>> from wsgibg import App
@@ -61,15 +63,13 @@ class TaskManager:
         executors: Mapping[str, Executor] | None = None,
         after_task_error: AfterTaskError = "continue",
         async_inline: bool = True,
+        injector: Injecting | None = None,
     ) -> None:
         if after_task_error not in ("continue", "stop"):
             msg = f'after_task_error={after_task_error!r}: use "continue" or "stop".'
             raise ValueError(msg)
-        check_executor("executor", executor)
-        for name, each in (executors or {}).items():
-            check_executor(f"executors[{name!r}]", each)
-        self.executor = executor
-        self.executors: dict[str, Executor] = dict(executors or {})
+        self.injector = injector
+        ExecutorTable.__init__(self, executor, executors or {})
         self.stop_on_error: bool = after_task_error == "stop"
         self.lends: bool = async_inline and lending_possible()
         self.watched: bool = False
@@ -77,14 +77,6 @@ class TaskManager:
         self._ledger = Ledger(self)
         #: Whether it was warned that another manager's options hold for its tasks.
         self._told = False
-        self._started: set[Executor] = set()
-        self._starting = Lock()
-        #: Whether any executor has to hold a batch before the first byte.
-        self.holds: bool = any(each.durable for each in (executor, *self.executors.values()))
-        #: Whether each task is to be shown to its executor as it is added.
-        self.checks: bool = self.holds or any(
-            type(each).check is not Executor.check for each in (executor, *self.executors.values())
-        )
 
     # -------------------------------------------------------------- hooks
     def on_task(self, hook: TaskHook) -> TaskHook:
@@ -150,46 +142,24 @@ class TaskManager:
         if self.watched or task.options is not None:
             self.record(TaskEvent("added", task))
 
-    # -------------------------------------------------------------- executors
-    def executor_of(self, task: BackgroundTask) -> Executor:
-        """The executor that a task's options name, or the default one.
-
-        Raises:
-            TaskRefused: no executor has that name.
-        """
-        wanted = None if task.options is None else task.options.executor
-        if wanted is None:
-            return self.executor
-        if isinstance(wanted, Executor):
-            return wanted
-        try:
-            return self.executors[wanted]
-        except (KeyError, TypeError):
-            known = ", ".join(map(repr, self.executors)) or "none"
-            msg = (
-                f"{task.name} asks for the executor {wanted!r}; the app knows {known}."
-                f" Name it in App(executors={{{wanted!r}: ...}})."
-            )
-            raise TaskRefused(msg) from None
-
-    def accept(self, task: BackgroundTask) -> None:
-        """Refuse, in `add_task`, a task that its executor cannot carry; take note of others."""
-        self.check(task)
+    # -------------------------------------------------------------- adding
+    def accept(self, task: BackgroundTask, injector: Injecting | None = None) -> None:
+        """Refuse, in `add_task`, a task that cannot be carried; take note of others."""
+        self.check(task, injector)
         self.added(task)
 
-    def check(self, task: BackgroundTask) -> None:
-        """Refuse, in `add_task`, a task that its executor cannot carry."""
+    def check(self, task: BackgroundTask, injector: Injecting | None = None) -> None:
+        """Refuse, in `add_task`, a task that its executor or injector cannot carry."""
+        if task.injected and not hasattr(task, "_injector"):
+            injecting(injector or self.injector).accept(task)
         executor = self.executor_of(task)
         executor.check(task)
         if executor.durable:  # it may be known from the task's options alone
             self.holds = True
 
-    def _start(self, executor: Executor) -> None:
-        if executor not in self._started:
-            with self._starting:
-                if executor not in self._started:
-                    executor.start(self)
-                    self._started.add(executor)
+    def invoke(self, task: BackgroundTask, around: Around | None = None) -> Any:
+        """Make the call of a task that has parameters to inject; see `TaskHost.invoke`."""
+        return injecting(getattr(task, "_injector", self.injector)).invoke(task, around)
 
     #: The function that ``module:qualified.name`` names.
     resolve = staticmethod(resolve)
@@ -263,35 +233,6 @@ class TaskManager:
             executor.submit(batch)
         except Exception as error:  # noqa: BLE001 (told of each task)
             self._not_taken(batch, executor, error)
-
-    def drain(self, timeout: float = 25.0) -> list[BackgroundTask]:
-        """Wait for the tasks that were handed to executors.
-
-        Args:
-            timeout: seconds to wait at most.
-
-        Returns:
-            The tasks that had not ended by then.
-        """
-        deadline = monotonic() + timeout
-        left: list[BackgroundTask] = []
-        for executor in self._all():
-            left += executor.drain(max(0.0, deadline - monotonic()))
-        return left
-
-    def shutdown(self) -> list[BackgroundTask]:
-        """Have every executor end; tasks that are handed over from now on run inline.
-
-        Executors with a pool first drain it, for as long as their ``drain_timeout`` says, and
-        report what is left. It may be called while requests still arrive, and more than once.
-
-        Returns:
-            The tasks that had not ended by then.
-        """
-        return [task for executor in self._all() for task in executor.shutdown()]
-
-    def _all(self) -> Iterable[Executor]:
-        return dict.fromkeys((self.executor, *self.executors.values(), *self._started))
 
     def applicable(
         self,
@@ -383,20 +324,6 @@ class TaskManager:
         for task in seal(batch):
             report(self, "lost", task, f"its executor failed ({error!r})")
         leave_batch(batch)
-
-    def _sorted(self, tasks: Iterable[BackgroundTask]) -> list[tuple[Executor, BackgroundTasks]]:
-        """One batch for each executor, each in order."""
-        batches: dict[Executor, BackgroundTasks] = {}
-        for task in tasks:
-            executor = self.executor_of(task)
-            if executor not in batches:
-                batches[executor] = request_collector(self, asks=self.checks)
-            batches[executor].tasks.append(task)
-            if task.options is not None:
-                batches[executor].has_options = True
-            # Inside the task, current_tasks() is its batch; the request's collector is closed.
-            task.context.run(source_var.set, batches[executor])
-        return list(batches.items())
 
 
 def _condition(task: BackgroundTask) -> When:

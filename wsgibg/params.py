@@ -13,6 +13,7 @@ from pydantic import AliasChoices, AliasPath
 from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
+from wsgibg._injected import Declared
 from wsgibg.exceptions import RegistrationError
 from wsgibg.requests import parse_cookies as read_cookies
 
@@ -36,7 +37,7 @@ Undefined: Any = PydanticUndefined
 
 
 @dataclass(frozen=True)
-class Depends:
+class Depends(Declared):
     """A parameter whose value another callable gives; written as ``Depends(get_db)``."""
 
     dependency: Callable[..., Any] | None = None
@@ -218,7 +219,7 @@ SOURCES = {source.location: source for source in (QUERY, HEADER, COOKIE)}
 
 
 # FieldInfo is marked final; FastAPI inherits from it as well, and so its users expect it.
-class Marker(FieldInfo):  # type: ignore[misc]
+class Marker(FieldInfo, Declared):  # type: ignore[misc]
     """What says of a parameter where it comes from and what it must be like.
 
     Args:
