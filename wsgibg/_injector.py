@@ -73,7 +73,8 @@ class Injector:
         """
         try:
             self._plan(task, self._declared, {})
-            self._plan(task, *self._current)
+            if self._current[0] is not self._declared:
+                self._plan(task, *self._current)
         except RegistrationError as error:
             raise TaskRefused(str(error)) from None
         task._injector = self
