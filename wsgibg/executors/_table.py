@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from threading import Lock
 from time import monotonic
+from typing import cast
 
 from wsgibg.background import (
     BackgroundTask,
