@@ -28,6 +28,7 @@ def box(loop):
     loop.call_soon_threadsafe(lambda: made.append(Box(loop)))
     (box,) = wait_for(lambda: made, 10, "the box")
     yield box
+    loop.call_soon_threadsafe(loop.remove_reader, box.pipe.reader)
     box.close()
 
 
@@ -80,7 +81,7 @@ def test_a_closed_box_takes_nothing(loop):
     made = []
     loop.call_soon_threadsafe(lambda: made.append(Box(loop)))
     (box,) = wait_for(lambda: made, 10, "the box")
-    loop.call_soon_threadsafe(loop.remove_reader, box.reader.fileno())
+    loop.call_soon_threadsafe(loop.remove_reader, box.pipe.reader)
     box.close()
     with pytest.raises(ValueError, match="closed"):
         box.put(print, ())

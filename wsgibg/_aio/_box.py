@@ -2,14 +2,40 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from asyncio import AbstractEventLoop
 from collections import deque
 from collections.abc import Callable
-from io import FileIO
 from typing import Any
 
 __all__ = ["Box"]
+
+
+class _Pipe:
+    """Both ends of a pipe, which are closed when nobody has this any more.
+
+    Not before: a thread that is just writing has it, and the number of a descriptor that is closed
+    may be another file's a moment later.
+    """
+
+    def __init__(self) -> None:
+        self.reader, self.writer = os.pipe()
+        os.set_blocking(self.reader, False)
+        os.set_blocking(self.writer, False)
+
+    def fill(self) -> None:
+        """Make it readable; where it is full, it is that."""
+        with contextlib.suppress(BlockingIOError):
+            os.write(self.writer, b"\0")
+
+    def empty(self) -> None:
+        """Read what is there."""
+        os.read(self.reader, 4096)
+
+    def __del__(self, close: Callable[[int], None] = os.close) -> None:  # (os may be gone)
+        close(self.reader)
+        close(self.writer)
 
 
 class Box:
@@ -25,12 +51,8 @@ class Box:
 
     def __init__(self, loop: AbstractEventLoop) -> None:
         self.left: deque[tuple[Callable[..., object], tuple[Any, ...]]] = deque()
-        reader, writer = os.pipe()
-        os.set_blocking(reader, False)
-        os.set_blocking(writer, False)
-        # As objects: a descriptor's bare number may be another file's once it is closed.
-        self.reader, self.writer = FileIO(reader), FileIO(writer, "w")
-        loop.add_reader(reader, self.empty)
+        self.pipe: _Pipe | None = _Pipe()
+        loop.add_reader(self.pipe.reader, self.empty, self.pipe)
 
     def put(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
         """Have a callback called on the loop's thread; it must not raise.
@@ -39,18 +61,20 @@ class Box:
             ValueError: the box is closed.
         """
         self.left.append((callback, args))
+        pipe = self.pipe
+        if pipe is None:
+            msg = "the box is closed"
+            raise ValueError(msg)
         # Every time, although one byte would do: who was to write it may have been interrupted.
-        # (If the pipe is full, nothing is written, and need not be.)
-        self.writer.write(b"\0")
+        pipe.fill()
 
-    def empty(self) -> None:
+    def empty(self, pipe: _Pipe) -> None:
         """Call what is there."""
-        self.reader.read(4096)
+        pipe.empty()
         while self.left:
             callback, args = self.left.popleft()
             callback(*args)
 
     def close(self) -> None:
         """Take nothing more; the loop is closed by now."""
-        self.reader.close()
-        self.writer.close()
+        self.pipe = None
