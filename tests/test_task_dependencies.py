@@ -10,7 +10,9 @@ import functools
 import gc
 import logging
 import pickle
+import signal
 import threading
+import time
 import weakref
 from typing import Annotated, Any
 
@@ -513,6 +515,7 @@ def test_async_dependencies_and_exits(app, notes, suspends):
     async def suspending():
         await asyncio.sleep(0)
         threads.add(threading.get_ident())
+        assert current_task().attempt == 1
         return COLOUR.get()
 
     async def inner(colour=Depends(suspending if suspends else plain)):
@@ -924,6 +927,82 @@ def test_a_generator_that_nobody_runs_is_a_failure(app, caplog):
 
     assert len(failures(caplog)) == 1
     assert "returned a generator" in failures(caplog)[0]
+
+
+def wait_sync(session=Depends(get_mailer)):
+    deadline = time.monotonic() + 5
+    while time.monotonic() < deadline:
+        pass
+
+
+async def wait_async(session=Depends(get_mailer)):
+    await asyncio.sleep(5)
+
+
+def wait_in_a_dependency(waited=Depends(wait_async)):
+    raise AssertionError
+
+
+@pytest.mark.parametrize("waiting", [wait_sync, wait_async, wait_in_a_dependency])
+def test_what_a_signal_handler_raises_is_the_servers(notes, caplog, waiting):
+    """Its own exits run, whatever they do about it, and the task is reported as interrupted."""
+
+    def leave(number, frame):
+        raise SystemExit(1)
+
+    def session():
+        try:
+            yield
+        except SystemExit:
+            raise ValueError("rollback failed") from None
+
+    async def around(session=Depends(session), other=Depends(waiting)):
+        notes.append("never")
+
+    app = App()
+    app.on_task(lambda event: notes.append(event.kind))
+    before = signal.signal(signal.SIGALRM, leave)
+    browser = adding(app, around, (notes.append, "never"))
+    signal.setitimer(signal.ITIMER_REAL, 0.1)
+    try:
+        with pytest.raises(SystemExit) as exit_:
+            browser.post("/")
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
+
+    assert notes == ["started", "interrupted", "lost"]
+    assert exit_.value.__notes__ == ["An exit has raised ValueError('rollback failed') then."]
+
+
+def test_something_may_be_put_around_what_a_task_awaits(notes):
+    """For time limits: its dependencies hear of them."""
+    app = App()
+
+    def session():
+        try:
+            yield
+        except TimeoutError:
+            notes.append("session")
+            raise
+
+    async def send(session=Depends(session)):
+        await asyncio.sleep(5)
+
+    async def limited(awaitable):
+        async with asyncio.timeout(0.01):
+            return await awaitable
+
+    @app.post("/")
+    def handler(tasks: BackgroundTasks) -> None:
+        made = tasks.add_task(send)
+        with pytest.raises(TimeoutError):
+            app.tasks.invoke(made, limited)
+        tasks.tasks.clear()
+
+    client(app).post("/")
+
+    assert notes == ["session"]
 
 
 # --- what is refused -----------------------------------------------------------------------

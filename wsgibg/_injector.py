@@ -136,8 +136,7 @@ class Injector:
                 result = await run.result(task, around, inside)
             except BaseException as raised:  # noqa: BLE001 (raised below, after the exits)
                 error = raised
-            # What failed has failed, also where a dependency swallows the reason.
-            error = await leave(exits, error, lent=run.lent) or error
+            error = _outcome(error, await leave(exits, error, lent=run.lent))
             if error is not None:
                 raise error
             return result
@@ -183,13 +182,23 @@ async def _called(plan: TaskPlan, task: BackgroundTask, scope: RequestScope) -> 
             result = await run.result(task)
         except BaseException as raised:  # noqa: BLE001 (raised below, after the exits)
             error = raised
-        error = await leave(exits, error, lent=scope.lent) or error
+        error = _outcome(error, await leave(exits, error, lent=scope.lent))
         if error is not None:
-            error = await leave(late, error, lent=scope.lent) or error
+            error = _outcome(error, await leave(late, error, lent=scope.lent))
             raise error
         return result
     finally:
         del error  # a frame that holds its own exception is a cycle
+
+
+def _outcome(error: Any, left: BaseException | None) -> Any:
+    """What a call has failed with, given what the exits have left of it."""
+    if left is None or left is error:
+        return error  # what failed has failed, also where a dependency swallows the reason
+    if error is None or isinstance(error, Exception):
+        return left
+    error.add_note(f"An exit has raised {left!r} then.")  # (the server's own way out stays that)
+    return error
 
 
 class _Run:

@@ -152,6 +152,42 @@ def test_embedding():
     assert module.lines == ["after the response", "legacy /x", "new", "legacy /x", "new"]
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/orders/7/pay", ["receipt for order 7", "order 7 is marked", "commit"]),
+        ("/orders/7/fail", ["order 7 is marked", "rollback"]),
+        (
+            "/orders/send",
+            [
+                *("receipt for order 1", "order 1 is marked", "commit"),
+                *("receipt for order 2", "order 2 is marked", "commit"),
+            ],
+        ),
+        ("/wrong/ada", []),
+        ("/right/ada", ["en: ada"]),
+    ],
+)
+def test_dependencies_of_tasks(path, told):
+    """Each task has a session of its own, and one that needs the request is refused."""
+    module = guide("task_dependencies.py")
+
+    answer = client(module.app).post(path)
+
+    assert module.lines == told
+    assert answer.status_code == (500 if path == "/wrong/ada" else 200)
+
+
+def test_a_script_with_dependencies():
+    """The exits run before the tasks; the result is returned."""
+    module = guide("task_dependencies.py")
+
+    assert module.app.call(module.nightly, "Monday") == 1
+    assert module.app.call(module.remind, 8) is None
+    marked = ["order 7 is marked", "commit", "report of Monday"]
+    assert module.lines == [*marked, "order 8 is marked", "commit"]
+
+
 DJANGO = """
 import runpy, sys
 from django import conf, http, urls
