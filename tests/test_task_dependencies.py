@@ -971,7 +971,7 @@ def test_what_a_signal_handler_raises_is_the_servers(notes, caplog, waiting):
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
 
-    assert notes == ["started", "interrupted", "lost"]
+    assert notes == ["added", "added", "started", "interrupted", "lost"]
     assert exit_.value.__notes__ == ["An exit has raised ValueError('rollback failed') then."]
 
 
