@@ -108,8 +108,9 @@ def run_pending(  # noqa: C901 (divided, it would cost 0.06 µs a task for each 
         pending: the tasks to run.
         rest: what comes after them, and is dropped as well where a failure ends the batch.
     """
-    # PERF: asked once. The dictionary itself: a task may get its name while the batch runs.
-    watched = batch.host.watched or named
+    # The dictionary itself: a task may get its name while it runs, by asking for its id.
+    watched = batch.watched or batch.host.watched or named
+    known = bool(watched)  # PERF: a truth value is tested faster, 0.002 µs a task
     for task in pending:
         # First of all: whatever interrupts this thread from here on, the task is reported.
         batch.running = task
@@ -117,11 +118,11 @@ def run_pending(  # noqa: C901 (divided, it would cost 0.06 µs a task for each 
             if batch.host.reroute(batch, task):
                 continue
             begin(batch, task)
-            watched = True
+            watched = known = batch.watched = True
             if task.injected:
                 _run_injected(batch, rest or pending, task)
                 continue
-        if watched:
+        if known:
             batch.host.record(TaskEvent("started", task, attempt=attempt_of(task, batch)))
         args = task.args
         try:
@@ -189,7 +190,7 @@ def _succeeded(batch: BackgroundTasks, task: BackgroundTask) -> None:
 
 def _is_watched(batch: BackgroundTasks) -> bool:
     """Whether somebody may want to know of the batch's tasks."""
-    return bool(batch.host.watched or named or batch.has_options)
+    return bool(batch.watched or batch.host.watched or named)
 
 
 def _failed(

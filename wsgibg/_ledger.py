@@ -17,7 +17,7 @@ from uuid import UUID
 from weakref import ref
 
 from wsgibg._attempt import behind
-from wsgibg._names import Name, forget, named
+from wsgibg._names import Name, forget, named, put_name
 from wsgibg._task import BackgroundTask, identify
 from wsgibg.background import BackgroundTasks, source_var
 from wsgibg.records import TaskEvent, TaskProgress, TaskRecord, TaskState
@@ -92,9 +92,10 @@ class _Entry:
             self.state = "running"
         if kind == "started":
             self.started = now
-            self.error = self.traceback = ""
         elif kind == "added" and self.added is None:
             self.added = now
+        if kind in ("started", "succeeded"):
+            self.error = self.traceback = ""
         if event.reason:
             self.error = (event.error or event.reason.rstrip().rpartition("\n")[2])[:_MAX_LINE]
             self.traceback = event.reason[-_MAX_TRACEBACK:] if kind in ("failed", "retried") else ""
@@ -188,6 +189,8 @@ class Ledger:
         if before is not None and event.attempt > 1:
             entry.added, entry.progress = before.added, before.progress
             entry.attempts = before.attempts
+        if event.kind == "progress" and name is None:
+            put_name(event.task, identifier)  # so that its end is told as well
         entry.task = ref(event.task, _Gone(self._known, entry))
         self._known[identifier] = entry
         return entry

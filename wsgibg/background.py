@@ -116,6 +116,8 @@ class BackgroundTasks:
     known_args: int = 0
     #: A batch's `wsgibg.executors.TaskHost`: who hears of its tasks.
     host: Any = None
+    #: Whether a batch has tasks with options, each of which is recorded.
+    watched: bool = False
     #: The executor that a batch was submitted to.
     executor: Any = None
     #: What durable executors hold of it.

@@ -24,7 +24,7 @@ from wsgibg.background import (
 from wsgibg.exceptions import TaskRefused
 from wsgibg.executors import Executor, resolve
 from wsgibg.executors._table import ExecutorTable
-from wsgibg.records import RETURNED, Outcome, TaskEvent, TaskRecord, When
+from wsgibg.records import RETURNED, Outcome, TaskEvent, TaskRecord
 
 __all__ = ["AfterTaskError", "TaskHook", "TaskManager"]
 
@@ -172,9 +172,7 @@ class TaskManager(Calling, ExecutorTable):
             Exception: an executor could not store it; the client must not be told it was.
         """
         wanted = [
-            task
-            for task in tuple(tasks.tasks)
-            if task not in tasks.held and outcome.suits(_condition(task))
+            task for task in tuple(tasks.tasks) if task not in tasks.held and outcome.lets(task)
         ]
         for executor, batch in self._sorted(wanted):
             if executor.durable:
@@ -247,8 +245,8 @@ class TaskManager(Calling, ExecutorTable):
             outcome: how the request ended.
             held: what durable executors hold, and are to discard.
         """
-        kept = [task for task in tasks if outcome.suits(_condition(task))]
-        dropped = [task for task in tasks if not outcome.suits(_condition(task))]
+        kept = [task for task in tasks if outcome.lets(task)]
+        dropped = [task for task in tasks if not outcome.lets(task)]
         for task in dropped:
             report(self, "dropped", task, outcome.why_not())
         for executor, batch in self._sorted(task for task in dropped if task in held):
@@ -324,7 +322,3 @@ class TaskManager(Calling, ExecutorTable):
         for task in seal(batch):
             report(self, "lost", task, f"its executor failed ({error!r})")
         leave_batch(batch)
-
-
-def _condition(task: BackgroundTask) -> When:
-    return "returned" if task.options is None else task.options.when

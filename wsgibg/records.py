@@ -138,6 +138,10 @@ class Outcome(NamedTuple):
             return not self.failure and self.delivered
         return when == "always" or bool(self.failure)
 
+    def lets(self, task: Any) -> bool:
+        """Whether a `wsgibg.BackgroundTask` is to run."""
+        return self.suits("returned" if task.options is None else task.options.when)
+
     def why_not(self) -> str:
         """The reason that is logged with a dropped task."""
         if self.failure:
