@@ -10,7 +10,17 @@ import pytest
 from pydantic import BaseModel
 from werkzeug.test import create_environ
 
-from wsgibg import App, BackgroundTasks, Depends, Header, HTTPException, current_tasks, task, wrap
+from wsgibg import (
+    App,
+    BackgroundTasks,
+    Depends,
+    Header,
+    HTTPException,
+    current_task,
+    current_tasks,
+    task,
+    wrap,
+)
 from wsgibg.responses import PlainTextResponse, StreamingResponse
 
 REQUESTS = 1_000
@@ -34,6 +44,10 @@ def log(entry: object) -> None:
 
 async def log_async(entry: object) -> None:
     """The same as a coroutine."""
+
+
+def tell() -> None:
+    current_task().progress(1, 2, "half")
 
 
 def get_query(background_tasks: BackgroundTasks, q: str | None = None) -> str | None:
@@ -111,6 +125,19 @@ def options(background_tasks: BackgroundTasks) -> None:
     background_tasks.add_task(log_async, 2)
 
 
+@app.get("/named")
+def named(background_tasks: BackgroundTasks) -> list[str]:
+    tasks = [background_tasks.add_task(log, 1), background_tasks.add_task(log_async, 2)]
+    tasks.append(background_tasks.add_task(tell))
+    return [each.id for each in tasks]
+
+
+@app.get("/named-and-failed")
+def named_and_failed(background_tasks: BackgroundTasks) -> None:
+    background_tasks.add_task(log, background_tasks.add_task(log, 1).id)
+    raise HTTPException(409)
+
+
 @app.get("/stream")
 def stream(tasks: BackgroundTasks, session: Annotated[Any, Depends(get_session)]):
     tasks.add_task(log, "sent")
@@ -132,6 +159,21 @@ def failing_task(tasks: BackgroundTasks):
     tasks.add_task(int, "x")
 
 
+hooked = App()
+hooked.on_task(log)
+
+
+@hooked.get("/tasks")
+def hooked_tasks(tasks: BackgroundTasks) -> None:
+    for func in (log, log_async, fail):
+        tasks.add_task(func, 1)
+    tasks.add_task(tell)
+
+
+def fail(entry: object) -> None:
+    raise ValueError(entry)
+
+
 def foreign(environ, start_response):
     current_tasks().add_task(log, 1)
     start_response("200 OK", [])
@@ -149,6 +191,9 @@ REQUESTED = {
     "W7-sync": (app, "POST", "/tasks/10", b""),
     "W7-async": (app, "POST", "/async-tasks/3", b""),
     "options": (app, "POST", "/options", b""),
+    "named": (app, "GET", "/named", b""),
+    "named and failed": (app, "GET", "/named-and-failed", b""),
+    "hooked": (hooked, "GET", "/tasks", b""),
     "stream": (app, "GET", "/stream", b""),
     "late": (app, "GET", "/late", b""),
     "404": (app, "GET", "/nowhere", b""),

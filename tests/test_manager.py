@@ -2,29 +2,37 @@
 
 from __future__ import annotations
 
+import gc
 import logging
 import sys
+import threading
 from contextvars import copy_context
+from operator import attrgetter
+from weakref import ref
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.support import client
+from tests.support import client, wait_for
 from wsgibg import (
     App,
+    BackgroundTask,
     BackgroundTasks,
     Depends,
     Executor,
     HTTPException,
     InlineExecutor,
     TaskManager,
+    ThreadExecutor,
     current_tasks,
     task,
+    wrap,
 )
 from wsgibg.background import request_collector, source_var
 from wsgibg.exceptions import TaskRefused
 from wsgibg.records import RETURNED, Outcome
+from wsgibg.responses import Response
 
 
 class Recording(InlineExecutor):
@@ -591,6 +599,146 @@ def test_a_hook_that_raises_harms_nobody(caplog):
     assert (calls, events) == ([1], ["added", "started", "succeeded"])
     assert caplog.text.count("A task hook failed") == 3
     assert all(record.task_id for record in caplog.records)
+
+
+@pytest.mark.parametrize("register", ["on_task", "tasks.on_task"])
+def test_a_hook_that_comes_after_the_first_request_hears_of_everything_too(register):
+    """Routes that were compiled without it are compiled anew."""
+    app = App()
+    events = []
+
+    @app.get("/")
+    def read(tasks: BackgroundTasks):
+        tasks.add_task(int)
+
+    requests = client(app)
+    requests.get("/")
+    attrgetter(register)(app)(lambda event: events.append(event.kind))
+    requests.get("/")
+
+    assert events == ["added", "started", "succeeded"]
+
+
+def test_a_hook_makes_every_app_of_a_shared_manager_tell():
+    """Those that served before as well; one that is gone is not kept for it."""
+    manager = TaskManager(InlineExecutor())
+    events = []
+
+    def make():
+        app = App(tasks=manager)
+
+        @app.get("/")
+        def read(tasks: BackgroundTasks):
+            tasks.add_task(int)
+
+        client(app).get("/")
+        return app
+
+    apps = [make(), make()]
+    gone = ref(make())
+    gc.collect()
+    assert gone() is None
+    manager.on_task(lambda event: events.append(event.kind))
+    for app in apps:
+        client(app).get("/")
+
+    assert events == ["added", "started", "succeeded"] * 2
+
+
+def test_a_hook_hears_of_tasks_that_a_response_or_a_dependency_brings():
+    """They are added when they are adopted, once each."""
+    app = App()
+    events = []
+    app.on_task(lambda event: events.append((event.kind, event.task.args)))
+
+    def dependency():
+        made = BackgroundTasks()
+        made.add_task(int, 1)
+        return made
+
+    @app.get("/", dependencies=[Depends(dependency)])
+    def read():
+        return Response(background=BackgroundTask(int, 2))
+
+    client(app).get("/")
+
+    assert [event for event in events if event[0] == "added"] == [("added", (1,)), ("added", (2,))]
+    assert [event for event in events if event[0] == "succeeded"] == [
+        ("succeeded", (1,)),
+        ("succeeded", (2,)),
+    ]
+
+
+def test_a_hook_in_a_wrapped_application_hears_of_everything():
+    """Also where it is registered after the first request."""
+
+    def legacy(environ, start_response):
+        current_tasks().add_task(int)
+        start_response("200 OK", [("Content-Type", "text/plain")])
+        return [b""]
+
+    app = wrap(legacy)
+    events = []
+    client(app).get("/")
+    app.tasks.on_task(lambda event: events.append(event.kind))
+    client(app).get("/")
+
+    assert events == ["added", "started", "succeeded"]
+
+
+@pytest.mark.parametrize("moment", ["added", "started", "succeeded"])
+def test_a_slow_hook_holds_up_nobody_else(moment):
+    """No lock is held while it runs: others add, name, run and look up their tasks."""
+    app = App(executor=ThreadExecutor(workers=2))
+    entered, go_on = threading.Event(), threading.Event()
+    ids = []
+
+    @app.on_task
+    def slow(event):
+        if (event.kind, event.task.args) == (moment, ("slow",)):
+            entered.set()
+            go_on.wait(10)
+
+    @app.get("/{word}")
+    def read(word: str, tasks: BackgroundTasks):
+        ids.append(tasks.add_task(str, word).id)
+        return ids[-1]
+
+    thread = threading.Thread(target=client(app).get, args=("/slow",))
+    thread.start()
+    try:
+        assert entered.wait(10)
+        fast = client(app).get("/fast").json
+        wait_for(lambda: app.tasks.get(fast).state == "succeeded")
+        assert "succeeded" in [record.state for record in app.tasks.recent()]
+    finally:
+        go_on.set()
+        thread.join(10)
+    app.drain(10)
+
+    assert [app.tasks.get(each).state for each in ids] == ["succeeded"] * 2
+
+
+async def hook_async(event):
+    """Nobody would await it."""
+
+
+@pytest.mark.parametrize(
+    ("hook", "message"),
+    [
+        (None, r"on_task\(\) was given None, which cannot be called\. Pass a function\."),
+        (hook_async, r"the async function hook_async, which nobody would await\. Pass a def"),
+    ],
+    ids=["none", "async"],
+)
+def test_what_cannot_be_a_hook_is_refused(hook, message):
+    """At once, and nobody listens then."""
+    app = App()
+
+    with pytest.raises(TypeError, match=message):
+        app.on_task(hook)
+
+    assert not app.tasks.watched
 
 
 # --- a model -------------------------------------------------------------------------------

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any, assert_type
 
 from wsgibg import (
@@ -11,11 +12,17 @@ from wsgibg import (
     Request,
     TaskEvent,
     TaskManager,
+    current_task,
     current_tasks,
     task,
     wrap,
 )
-from wsgibg.background import Task
+from wsgibg.background import (
+    Task,
+    TaskProgress,
+    TaskRecord,
+    TaskState,
+)
 
 app = App()
 
@@ -73,6 +80,33 @@ def options_are_known_by_name() -> None:
 def hook(event: TaskEvent) -> None:
     """Hooks get typed events."""
     assert_type(event.reason, str)
+    assert_type(event.attempt, int)
+    assert_type(event.progress, TaskProgress | None)
+    if event.kind == "parked":
+        return
+    if event.kind == "finished":  # type: ignore[comparison-overlap]
+        return
+
+
+def records() -> None:
+    """What is known of a task is typed, and frozen."""
+    record = app.tasks.get("1", arguments=True)
+    assert_type(record, TaskRecord | None)
+    assert_type(app.tasks.recent(limit=3), list[TaskRecord])
+    if record is not None:
+        assert_type(record.state, TaskState)
+        assert_type(record.added, datetime | None)
+        assert_type(record.progress, TaskProgress | None)
+        assert_type(record.arguments, str | None)
+        record.state = "failed"  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]
+    app.tasks.get("1", True)  # type: ignore[call-arg]  # pyright: ignore[reportCallIssue]
+
+
+def progress() -> None:
+    """A task tells numbers, and a line for people."""
+    current_task().progress(1)
+    current_task().progress(0.5, total=1, message="half")
+    current_task().progress("1")  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
 
 
 def legacy(environ: dict[str, Any], start_response: Any) -> list[bytes]:
