@@ -82,12 +82,12 @@ class TaskManager(Calling, ExecutorTable):
     def on_task(self, hook: TaskHook) -> TaskHook:
         """Have a function called with a `TaskEvent` whenever something happens to a task.
 
-        A hook that raises is logged and harms no task. A hook that takes long holds up the
-        thread of the event and nobody else: the request for ``"added"``, else the task's batch.
+        A hook that raises is logged and harms no task. One that takes long holds up the thread
+        of the event (for an async task that of the event loop); no lock is held meanwhile.
 
         Args:
-            hook: a function, called in the thread in which the event happens. If requests were
-                served before it came, it hears of all events of the requests that begin now.
+            hook: a function, called in the thread in which the event happens. If it comes after
+                the first request, it may miss ``"added"`` of requests that have begun before.
 
         Returns:
             The hook, so that this can be used as a decorator.

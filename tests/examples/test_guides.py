@@ -12,6 +12,7 @@ import types
 import pytest
 
 from tests.support import ROOT, client
+from wsgibg import BackgroundTasks
 from wsgibg.exceptions import ClosedResourceWarning
 
 GUIDE = ROOT / "examples" / "guide"
@@ -260,3 +261,38 @@ def test_retries():
     assert cancelled == "cancelled"
     assert re.fullmatch(r"gave up after \d of 100", gave_up)
     assert module.app.shutdown() == []
+
+
+def test_records():
+    """A job is asked for by its id, tells of its progress, and is listed; hooks are told."""
+    module = guide("records.py")
+    requests = client(module.app)
+
+    job = requests.post("/albums", json=["cat", "dog"]).json["job"]
+    assert requests.get(f"/jobs/{job}").json["state"] in ("queued", "running", "succeeded")
+    module.app.drain(10)
+
+    wanted = {"state": "succeeded", "progress": [2, 2, "dog"], "error": ""}
+    assert requests.get(f"/jobs/{job}").json == wanted
+    (listed,) = requests.get("/jobs").json
+    assert (listed["job"], listed["state"]) == (job, "succeeded")
+    assert listed["name"].endswith(".shrink_all")
+    assert requests.get("/jobs/unknown").status_code == 404
+    assert module.seen == {"added": 1, "started": 1, "progress": 2, "succeeded": 1}
+
+
+def test_records_of_failures():
+    """Their arguments are shown when they are asked for; a hook hands the event on."""
+    module = guide("records.py")
+    app = module.app
+
+    @app.get("/failing")
+    def add(tasks: BackgroundTasks) -> None:
+        tasks.add_task(int, "x")
+
+    client(app).get("/failing")
+    app.drain(10)
+
+    error = "ValueError: invalid literal for int() with base 10: 'x'"
+    assert module.describe_failures() == [f"builtins.int('x'): {error}"]
+    assert module.events.get(timeout=10)[1] == error

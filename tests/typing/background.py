@@ -84,7 +84,7 @@ def hook(event: TaskEvent) -> None:
     assert_type(event.progress, TaskProgress | None)
     if event.kind == "parked":
         return
-    if event.kind == "finished":  # type: ignore[comparison-overlap]
+    if event.kind == "finished":  # type: ignore[comparison-overlap]  # pyright: ignore[reportUnnecessaryComparison]
         return
 
 
