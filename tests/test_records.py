@@ -557,16 +557,16 @@ def fail_with(thing):
 
 @pytest.mark.parametrize("run", [lambda thing: None, fail_with], ids=["succeeded", "failed"])
 def test_a_record_keeps_nothing_of_its_task_alive(run, monkeypatch):
-    """No argument, no context, no exception and no task, without the garbage collector's help."""
+    """No argument, no context and no exception, without the garbage collector's help."""
     refs = []
     records = []
 
     def add(tasks):
-        thing = Thing()
-        variable.set(thing)
+        thing, value = Thing(), Thing()
+        variable.set(value)
         added = tasks.add_task(run, thing)
         records.append(app.tasks.get(added.id, arguments=True))
-        refs.extend([weakref.ref(thing), weakref.ref(added)])
+        refs.extend([weakref.ref(thing), weakref.ref(value)])
 
     app, requests = serving(add)
     app.on_task(lambda event: None)

@@ -17,7 +17,8 @@ from uuid import UUID
 from weakref import ref
 
 from wsgibg._attempt import behind
-from wsgibg._names import Name, forget, named, put_name
+from wsgibg._names import Identity, Name, forget, named, put_name
+from wsgibg._options import name_of
 from wsgibg._task import BackgroundTask, identify
 from wsgibg.background import BackgroundTasks, source_var
 from wsgibg.records import TaskEvent, TaskProgress, TaskRecord, TaskState
@@ -64,9 +65,9 @@ class _Entry:
         "traceback",
     )
 
-    def __init__(self, task: BackgroundTask, identifier: str, added: float | None) -> None:
-        self.id = identifier
-        self.name = task.name
+    def __init__(self, identity: Identity, added: float | None) -> None:
+        self.id = identity.id
+        self.name = name_of(identity.func)
         #: When it became known.
         self.since = time() if added is None else added
         self.state: TaskState = "held"
@@ -78,8 +79,8 @@ class _Entry:
         self.error = ""
         self.traceback = ""
         self.arguments: str | None = None
-        #: The task, until it has ended.
-        self.task: ref[BackgroundTask] | None = None
+        #: What there is of the task, until it has ended.
+        self.task: ref[Identity] | None = None
 
     def apply(self, event: TaskEvent) -> bool:
         """Take over what an event tells, and say whether the task has come to its end."""
@@ -159,40 +160,40 @@ class Ledger:
         return (
             event.kind not in _PLAIN
             or task.options is not None
-            or getattr(task, "_id", None) in named
+            or ((identity := _identity(task)) is not None and identity.id in named)
         )
 
     def note(self, event: TaskEvent) -> None:
         """Take down what happened to a task."""
-        identifier = identify(event.task)
-        entry = self._known.get(identifier)
+        identity = identify(event.task)
+        entry = self._known.get(identity.id)
         begins = event.kind in ("added", "started", "retried")
         if entry is None or (entry.ended is not None and begins):
-            if event.kind == "progress" and state_of(event.task) is None:
+            if event.kind == "progress" and state_of(identity) is None:
                 return  # it has ended, and left no record
-            entry = self._begin(event, identifier, entry)
+            entry = self._begin(event, identity, entry)
         elif entry.ended is not None and event.kind == "progress":
             return
         over = entry.ended is not None
         if entry.apply(event):
             entry.task = None
             if event.kind != "interrupted":  # that one may come to its end all the same
-                forget(identifier)
+                forget(identity.id)
             if not over:
                 self._ended.append(entry)
                 self._trim()
 
-    def _begin(self, event: TaskEvent, identifier: str, before: _Entry | None) -> _Entry:
+    def _begin(self, event: TaskEvent, identity: Identity, before: _Entry | None) -> _Entry:
         """Open the record of a task, or open it again for its next attempt."""
-        name = named.get(identifier)
-        entry = _Entry(event.task, identifier, None if name is None else name.since)
+        name = named.get(identity.id)
+        entry = _Entry(identity, None if name is None else name.since)
         if before is not None and event.attempt > 1:
             entry.added, entry.progress = before.added, before.progress
             entry.attempts = before.attempts
         if event.kind == "progress" and name is None:
-            put_name(event.task, identifier)  # so that its end is told as well
-        entry.task = ref(event.task, _Gone(self._known, entry))
-        self._known[identifier] = entry
+            put_name(identity)  # so that its end is told as well
+        entry.task = ref(identity, _Gone(self._known, entry))
+        self._known[identity.id] = entry
         return entry
 
     def _trim(self) -> None:
@@ -216,7 +217,7 @@ class Ledger:
     def leave(self, task: BackgroundTask) -> None:
         """Forget a task that somebody else carries from now on."""
         if self.outer is not None:
-            self._known.pop(identify(task), None)
+            self._known.pop(identify(task).id, None)
 
     def get(self, identifier: str, *, arguments: bool = False) -> TaskRecord | None:
         """The record of a task.
@@ -281,7 +282,11 @@ class _Gone:
 
 
 # ------------------------------------------------------------------ what a task itself tells
-def _batch_of(task: BackgroundTask) -> Any:
+def _identity(task: BackgroundTask | None) -> Identity | None:
+    return getattr(task, "_id", None)
+
+
+def _batch_of(task: Identity) -> Any:
     """The collector or batch that a task is in."""
     source = task.context.get(source_var)
     batch = source if isinstance(source, BackgroundTasks) else getattr(source, "tasks", None)
@@ -290,20 +295,21 @@ def _batch_of(task: BackgroundTask) -> Any:
     return batch
 
 
-def _host_of(task: BackgroundTask) -> object:
+def _host_of(task: Identity) -> object:
     """The manager that was given a task."""
     return getattr(_batch_of(task), "host", None)
 
 
-def state_of(task: BackgroundTask) -> TaskState | None:
+def state_of(task: Identity) -> TaskState | None:
     """What can be seen of a task that nobody has taken note of; None if it has ended."""
     batch = _batch_of(task)
     if batch is None or batch.executor is None:
         return "held"
-    if batch.running is task:
-        return None if batch.ended is task else "running"
-    waiting = behind(batch.running, batch.tasks.copy())
-    return "queued" if any(each is task for each in waiting) else None
+    running, ended = batch.running, batch.ended
+    if _identity(running) is task:
+        return None if ended is running else "running"
+    waiting = behind(running, batch.tasks.copy())
+    return "queued" if any(_identity(each) is task for each in waiting) else None
 
 
 def _record_of(name: Name, host: object, *, arguments: bool = False) -> TaskRecord | None:
@@ -316,7 +322,7 @@ def _record_of(name: Name, host: object, *, arguments: bool = False) -> TaskReco
         return None
     return TaskRecord(
         id=name.id,
-        name=task.name,
+        name=name_of(task.func),
         state=state,
         attempts=int(state == "running"),
         added=_utc(name.since),
@@ -362,7 +368,7 @@ class _Text(Repr):
 _text = _Text()
 
 
-def text_of_arguments(task: BackgroundTask) -> str:
+def text_of_arguments(task: BackgroundTask | Identity) -> str:
     """The arguments of a task as they stand in a call, shortened."""
     given = [_text.repr(each) for each in task.args[:20]]
     given += [f"{name}={_text.repr(each)}" for name, each in task.kwargs.items()]

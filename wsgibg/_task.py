@@ -12,7 +12,7 @@ from types import MappingProxyType, MethodType
 from typing import Any, ParamSpec
 
 from wsgibg._calls import binds, check_call
-from wsgibg._names import move_name, put_name
+from wsgibg._names import Identity, named, put_name
 from wsgibg._options import Task, TaskOptions, name_of
 from wsgibg.exceptions import TaskRefused
 
@@ -59,7 +59,6 @@ class BackgroundTask:
 
     # What most tasks do not have is left unset: each slot set costs 0.02 µs a task.
     __slots__ = (
-        "__weakref__",
         "_id",
         "_injected",
         "_injector",
@@ -74,7 +73,7 @@ class BackgroundTask:
     args: tuple[Any, ...]
     kwargs: Mapping[str, Any]
     context: Context
-    _id: str
+    _id: Identity
     _options: TaskOptions
     #: The parameters that are resolved when it runs, and by whom (a `wsgibg._calling.Injecting`).
     _injected: tuple[str, ...]
@@ -115,11 +114,11 @@ class BackgroundTask:
         From then on ``app.tasks.get(id)`` knows the task.
         """
         try:
-            return self._id
+            return self._id.id
         except AttributeError:
-            identifier = identify(self)
-            put_name(self, identifier)
-            return identifier
+            identity = identify(self)
+            put_name(identity)
+            return identity.id
 
     @property
     def name(self) -> str:
@@ -147,11 +146,11 @@ class BackgroundTask:
         return f"<BackgroundTask {self.name} {self.id}>"
 
 
-def identify(task: BackgroundTask) -> str:
-    """The id of a task, without anybody having asked for it."""
+def identify(task: BackgroundTask) -> Identity:
+    """Give a task its id, without anybody having asked for it."""
     with _naming:
         if not hasattr(task, "_id"):
-            task._id = uuid.uuid4().hex
+            task._id = Identity(task, uuid.uuid4().hex)
     return task._id
 
 
@@ -160,8 +159,9 @@ def use_of(task: BackgroundTask) -> BackgroundTask:
     use = object.__new__(BackgroundTask)
     use.func, use.args, use.kwargs = task.func, task.args, task.kwargs
     use.context = task.context.copy()
-    use._id = identify(task)
-    move_name(use._id, use)
+    use._id = Identity(use, identify(task).id)
+    if use._id.id in named:  # from here on it is this one that is asked for
+        put_name(use._id)
     if task.options is not None:
         use._options = task.options
     if task.injected:
