@@ -198,10 +198,7 @@ class Ledger:
 
     def _trim(self) -> None:
         while len(self._ended) > self.size:
-            try:
-                oldest = self._ended.popleft()
-            except IndexError:  # another thread was faster
-                return
+            oldest = self._ended.popleft()
             if self._known.get(oldest.id) is oldest:
                 self._known.pop(oldest.id, None)
 

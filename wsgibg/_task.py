@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Callable, Mapping
 from contextvars import Context, copy_context
 from functools import partial
-from threading import Lock
+from threading import RLock
 from types import MappingProxyType, MethodType
 from typing import Any, ParamSpec
 
@@ -19,7 +19,8 @@ from wsgibg.exceptions import TaskRefused
 __all__ = ["NO_KWARGS", "BackgroundTask", "identify", "use_of"]
 
 P = ParamSpec("P")
-_naming = Lock()
+#: Reentrant: a signal's handler that drains asks for ids as well.
+_naming = RLock()
 #: What most calls are given; one for all, since each dictionary would take 64 bytes.
 NO_KWARGS: Mapping[str, Any] = MappingProxyType({})
 
@@ -148,10 +149,17 @@ class BackgroundTask:
 
 def identify(task: BackgroundTask) -> Identity:
     """Give a task its id, without anybody having asked for it."""
+    try:
+        return task._id
+    except AttributeError:
+        pass
     with _naming:
-        if not hasattr(task, "_id"):
-            task._id = Identity(task, uuid.uuid4().hex)
-    return task._id
+        made = Identity(task, uuid.uuid4().hex)
+        try:
+            return task._id
+        except AttributeError:
+            task._id = made  # no call since it was looked for, so no signal's handler came in
+            return made
 
 
 def use_of(task: BackgroundTask) -> BackgroundTask:
