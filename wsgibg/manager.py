@@ -161,8 +161,9 @@ class TaskManager(Calling, ExecutorTable):
         """Make the call of a task that has parameters to inject; see `TaskHost.invoke`."""
         return injecting(getattr(task, "_injector", self.injector)).invoke(task, around)
 
-    #: The function that ``module:qualified.name`` names.
-    resolve = staticmethod(resolve)
+    def resolve(self, name: str) -> Callable[..., Any]:
+        """The function that ``module:qualified.name`` names."""
+        return resolve(name)
 
     # -------------------------------------------------------------- the end of a request
     def hold(self, tasks: BackgroundTasks, outcome: Outcome = RETURNED) -> None:
