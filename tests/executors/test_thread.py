@@ -18,7 +18,7 @@ import pytest
 from tests.executors.support import Gate, batch_of, output, program, submit
 from tests.support import wait_for
 from wsgibg import TaskManager, ThreadExecutor, current_task, current_tasks, task
-from wsgibg.executors._pool import life
+from wsgibg.executors._life import life
 
 
 def pool_threads():

@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Any, Self
+
+from wsgibg._aio import when_main_ends
 from wsgibg._attempt import run_batch
-from wsgibg.executors import Executor
+from wsgibg.executors import Executor, TaskHost
+from wsgibg.executors._life import life
 
 __all__ = ["InlineExecutor"]
 
@@ -19,6 +24,17 @@ class InlineExecutor(Executor):
         >>> from wsgibg import App, InlineExecutor
         >>> app = App(executor=InlineExecutor())
     """
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        """Make one that the end of the process knows of."""
+        made = super().__new__(cls)
+        life.inline.add(made)
+        return made
+
+    def start(self, host: TaskHost) -> None:
+        """Have the end of the process wait for tasks in threads that it would just drop."""
+        if threading.main_thread().is_alive():  # else it is too late to start a thread
+            when_main_ends(life.end)
 
     # PERF: the function itself and not a method that calls it, 0.05 µs a request.
     #: Runs the batch here and now.

@@ -11,7 +11,8 @@ from wsgibg._aio import when_main_ends
 from wsgibg._attempt import behind
 from wsgibg.background import BackgroundTask, BackgroundTasks
 from wsgibg.executors import Executor
-from wsgibg.executors._pool import OnFull, Pool, life
+from wsgibg.executors._life import life
+from wsgibg.executors._pool import OnFull, Pool
 
 __all__ = ["OnFull", "ThreadExecutor"]
 
