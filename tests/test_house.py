@@ -26,6 +26,7 @@ PACKAGE = ROOT / "wsgibg"
 # share the package's layer, and may import each other as long as there is no circle.
 # A decimal is a step inside a layer.
 CORE = {
+    "_countdown": 0,
     "_overrides": 0,
     "_running": 0,
     "exceptions": 0,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import copy_context
+from signal import SIGTERM
 from threading import RLock
 from typing import Any, TypeVar, Unpack, cast
 from urllib.parse import quote
@@ -197,6 +198,19 @@ class App(APIRouter):
     def shutdown(self) -> list[BackgroundTask]:
         """Drain the executors and have them take no more; see `TaskManager.shutdown`."""
         return self.tasks.shutdown()
+
+    def install_signal_handlers(self, signals: Iterable[int] = (SIGTERM,)) -> None:
+        """Have signals drain the process before they do what they did until now.
+
+        For servers that die of the signal itself. Call it where the application is made.
+
+        Args:
+            signals: their numbers. One that is ignored stays so.
+
+        Raises:
+            RuntimeError: this is not the main thread, or a handler is there that is not Python's.
+        """
+        self.tasks.install_signal_handlers(signals)
 
     def _check(self, route: APIRoute) -> None:
         route.plan(default_scope=self.dependency_scope)

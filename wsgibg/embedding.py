@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from functools import partial
 from io import IOBase
+from signal import SIGTERM
 from typing import Any, Self
 
 from werkzeug.wsgi import ClosingIterator
@@ -144,6 +145,10 @@ class WrappedApp:
     def shutdown(self) -> list[BackgroundTask]:
         """Drain the executors and have them take no more; see `TaskManager.shutdown`."""
         return self.tasks.shutdown()
+
+    def install_signal_handlers(self, signals: Iterable[int] = (SIGTERM,)) -> None:
+        """Have signals that would end the process at once drain it first; see `wsgibg.App`."""
+        self.tasks.install_signal_handlers(signals)
 
 
 def wrap(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import importlib
 import logging
+import threading
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
-from threading import Lock
+from signal import SIGTERM
 from time import monotonic
 from typing import Any, Literal
 
 from wsgibg._aio import lending_possible
 from wsgibg._attempt import leave_batch, raised_by_signal, report
+from wsgibg._countdown import Countdown
+from wsgibg._signals import drain_at
 from wsgibg.background import (
     BackgroundTask,
     BackgroundTasks,
@@ -75,7 +78,6 @@ class TaskManager:
         #: Whether it was warned that another manager's options hold for its tasks.
         self._told = False
         self._started: set[Executor] = set()
-        self._starting = Lock()
         #: Whether any executor has to hold a batch before the first byte.
         self.holds: bool = any(each.durable for each in (executor, *self.executors.values()))
         #: Whether each task is to be shown to its executor as it is added.
@@ -144,7 +146,9 @@ class TaskManager:
 
     def _start(self, executor: Executor) -> None:
         if executor not in self._started:
-            with self._starting:
+            # Made where it is first used: one that is older than gevent's patch, and held by a
+            # greenlet that waits, would stop the whole worker.
+            with self.__dict__.setdefault("_starting", threading.Lock()):
                 if executor not in self._started:
                     executor.start(self)
                     self._started.add(executor)
@@ -211,7 +215,7 @@ class TaskManager:
         elif after is not None:
             after()
         if len(batches) > 1 and after is not None:
-            after = _Countdown(len(batches), after)
+            after = Countdown(len(batches), after)
         for executor, batch in batches:
             batch.outcome = outcome
             batch.after = after
@@ -253,6 +257,10 @@ class TaskManager:
             The tasks that had not ended by then.
         """
         return [task for executor in self._all() for task in executor.shutdown()]
+
+    def install_signal_handlers(self, signals: Iterable[int] = (SIGTERM,)) -> None:
+        """Have signals that would end the process at once drain it first; see `wsgibg.App`."""
+        drain_at(signals)
 
     def _all(self) -> Iterable[Executor]:
         return dict.fromkeys((self.executor, *self.executors.values(), *self._started))
@@ -372,19 +380,3 @@ def _check_executor(option: str, executor: Any) -> None:
         remedy = f"Make one: {executor.__name__}()."
     msg = f"{option}={executor!r} is not an executor. {remedy}"
     raise TypeError(msg)
-
-
-class _Countdown:
-    """Calls a function when it was itself called a number of times."""
-
-    def __init__(self, count: int, after: Callable[[], None]) -> None:
-        self._left = count
-        self._after = after
-        self._lock = Lock()
-
-    def __call__(self) -> None:
-        with self._lock:
-            self._left -= 1
-            last = self._left == 0
-        if last:
-            self._after()

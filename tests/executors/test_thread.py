@@ -91,7 +91,7 @@ def test_two_first_batches_at_once_open_one_pool():
     """Whoever is second finds the pool of the first."""
     with pool() as (executor, manager):
         ran = []
-        with life.opening:
+        with life.opens():
             both = [
                 threading.Thread(target=submit, args=(manager, (ran.append, number)))
                 for number in range(2)

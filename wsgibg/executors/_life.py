@@ -84,7 +84,15 @@ class Life:
         self.inline: weakref.WeakSet[Any] = weakref.WeakSet()
         self.pools: set[Any] = set()
         self.inherited: list[set[Any]] = []
-        self.opening = threading.Lock()
+
+    def opens(self) -> threading.Lock:
+        """What is held while a pool is made.
+
+        It is made where it is first used: one that is older than gevent's patch, and held by a
+        greenlet that waits, would stop the whole worker.
+        """
+        lock: threading.Lock = vars(self).setdefault("opening", threading.Lock())
+        return lock
 
     def unpooled(self) -> list[BackgroundTasks]:
         """The batches that run in the server's own threads, but for that of this thread."""
@@ -118,7 +126,7 @@ class Life:
             batch.after = None
         at_work.clear()
         interrupted.clear()
-        self.opening = threading.Lock()
+        vars(self).pop("opening", None)
         for pool in self.pools:
             pool.foreign = True
         self.inherited.append(self.pools)  # kept: what it refers to is not the child's to end

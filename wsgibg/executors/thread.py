@@ -114,7 +114,7 @@ class ThreadExecutor(Executor):
 
     def _open(self) -> Pool:
         """Make the pool of this process."""
-        with life.opening:
+        with life.opens():
             if self._pool is None:
                 pool = Pool(self.workers, self.queue_size, self.on_full, self.drain_timeout)
                 # The threads keep the pool, not the executor: they end when nobody has that.
