@@ -14,8 +14,9 @@ from itertools import islice
 from types import AsyncGeneratorType, CoroutineType, FunctionType, GeneratorType
 from typing import Any
 
+from wsgibg import _running
 from wsgibg._aio import can_suspend, lend, sequence
-from wsgibg._running import here, task_var
+from wsgibg._running import task_var
 from wsgibg.background import BackgroundTask, BackgroundTasks, seal
 from wsgibg.exceptions import TaskRefused
 from wsgibg.records import EventKind, TaskEvent
@@ -78,7 +79,7 @@ def run_batch(batch: BackgroundTasks) -> None:
         BaseException: only what a signal handler raised while a task ran (the server's own
             way to stop a thread); what was left is reported first.
     """
-    outer, here.batch = here.batch, batch
+    outer, _running.here.batch = _running.here.batch, batch
     left = batch.tasks
     # The iterator of a list goes on with what is appended meanwhile.
     limit = len(left) + MAX_ADDED
@@ -109,7 +110,7 @@ def run_batch(batch: BackgroundTasks) -> None:
         _report_lost(batch, behind(batch.running, seal(batch)), _STOPPED)
         raise
     finally:
-        here.batch = outer
+        _running.here.batch = outer
         at_work.pop(id(batch), None)
         _tell_of_end(batch)
         batch.running = batch.ended = None

@@ -7,7 +7,7 @@ import threading
 from contextvars import ContextVar
 from typing import Any
 
-__all__ = ["Injected", "TaskContext", "current_task", "here", "task_var"]
+__all__ = ["Injected", "TaskContext", "current_task", "follow_patch", "here", "task_var"]
 
 #: Default of a task parameter that is resolved when the task runs, so that the call may leave
 #: it out: ``def send(to: str, mailer: Annotated[Mailer, Depends(get_mailer)] = Injected)``.
@@ -38,13 +38,27 @@ class TaskContext:
         return f"<TaskContext {self._task!r} attempt={self.attempt}>"
 
 
-class _Here(threading.local):
-    """The batch that this thread is at; its ``running`` is the task that runs."""
+def _make_here() -> Any:
+    class Here(threading.local):
+        batch: Any = None
 
-    batch: Any = None
+    return Here()
 
 
-here = _Here()
+#: Its ``batch`` is the one that this thread is at; that one's ``running`` is the task that runs.
+#: To be read as an attribute of this module: see `follow_patch`.
+here: Any = _make_here()
+
+
+def follow_patch() -> None:
+    """See to it that each greenlet is somewhere of its own, if threads are greenlets by now.
+
+    gevent may patch `threading` after this module was imported (gunicorn's configuration file is
+    read before); a `threading.local` that is older is shared by all greenlets.
+    """
+    if not isinstance(here, threading.local):
+        globals()["here"] = _make_here()
+
 
 #: The async task that this context belongs to.
 task_var: ContextVar[Any] = ContextVar("wsgibg.task", default=None)

@@ -14,6 +14,7 @@ from typing import Any, Literal
 from wsgibg._aio import lending_possible
 from wsgibg._attempt import leave_batch, raised_by_signal, report
 from wsgibg._countdown import Countdown
+from wsgibg._running import follow_patch
 from wsgibg._signals import drain_at
 from wsgibg.background import (
     BackgroundTask,
@@ -150,6 +151,7 @@ class TaskManager:
             # greenlet that waits, would stop the whole worker.
             with self.__dict__.setdefault("_starting", threading.Lock()):
                 if executor not in self._started:
+                    follow_patch()
                     executor.start(self)
                     self._started.add(executor)
 

@@ -32,7 +32,9 @@ GUNICORNS = ("gunicorn-sync", "gunicorn-gthread", "gunicorn-gevent")
 CONFIG = f"--config={ROOT / 'examples' / 'gunicorn' / 'gunicorn.conf.py'}"
 #: Servers that die of SIGTERM itself, unless the application installs its handlers.
 RAW = ("werkzeug-threaded", "werkzeug-single", "waitress", "cheroot", "bjoern", "a2wsgi")
-MERCY = ("--hook-master-start=unix_signal:15 gracefully_kill_them_all",)
+MERCY = tuple(
+    f"--hook-master-start=unix_signal:{number} gracefully_kill_them_all" for number in (2, 15)
+)
 ALL = (*GUNICORNS, "granian", "hypercorn", *RAW, "uwsgi")
 
 
@@ -123,7 +125,7 @@ def run(name: str, case: Case, executor: str, folder: Path) -> Outcome:
     options = case.options
     if name in GUNICORNS:
         options = (CONFIG, *options)
-    elif name == "uwsgi" and case.number is signal.SIGTERM:
+    elif name == "uwsgi":
         options = (*MERCY, *options)
     env = {"EXECUTOR": executor, "INSTALL": "1" if name in RAW else "", **case.env}
     with serving(setup, "stopping:app", folder, *options, env=env) as server:

@@ -12,9 +12,9 @@ from functools import partial
 from time import monotonic
 from typing import Any
 
+from wsgibg import _running
 from wsgibg._aio import when_forked
 from wsgibg._attempt import at_work, interrupted, report
-from wsgibg._running import here
 from wsgibg.background import BackgroundTask, BackgroundTasks, seal
 
 __all__ = ["PATIENCE", "REMEDY", "Limit", "cut", "life"]
@@ -100,7 +100,7 @@ class Life:
         return [
             batch
             for batch in at_work.copy().values()
-            if not batch.cut and batch is not here.batch and id(batch) not in pooled
+            if not batch.cut and batch is not _running.here.batch and id(batch) not in pooled
         ]
 
     def end(self, limit: Limit | None = None) -> list[BackgroundTask]:
@@ -119,7 +119,7 @@ class Life:
 
     def forked(self) -> None:
         """In a forked child: pools, threads, and what they have to run, are the parent's."""
-        batch = here.batch
+        batch = _running.here.batch
         if batch is not None:  # a task has forked; the parent runs what comes after it
             seal(batch)
             deque(batch.pending or (), 0)

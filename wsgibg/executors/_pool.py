@@ -10,8 +10,8 @@ from contextlib import suppress
 from time import monotonic
 from typing import Literal, TypeVar
 
+from wsgibg import _running
 from wsgibg._attempt import leave_batch, report, run_batch
-from wsgibg._running import here
 from wsgibg.background import BackgroundTask, BackgroundTasks, seal
 from wsgibg.executors._life import REMEDY, cut, life
 
@@ -89,7 +89,7 @@ class Pool:
     def wait_for_room(self, batch: BackgroundTasks) -> bool:
         """Wait until a batch may be queued, and tell whether it may."""
         # A task that waited could wait for itself.
-        while self.blocks and not self.closed and here.batch is None:
+        while self.blocks and not self.closed and _running.here.batch is None:
             room = held_lock()
             try:
                 self.blocked.append(room)

@@ -21,6 +21,7 @@ from time import monotonic
 from types import FrameType
 from typing import Any
 
+from wsgibg._running import follow_patch
 from wsgibg.executors._life import Limit, life
 
 __all__ = ["post_worker_init"]
@@ -49,6 +50,7 @@ def post_worker_init(worker: Any) -> None:
     Args:
         worker: gunicorn's worker, which has loaded its application.
     """
+    follow_patch()
     stopping = _Stopping(worker)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGQUIT):
         stopping.listen(number)
