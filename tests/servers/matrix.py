@@ -15,14 +15,14 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from datetime import date
+from datetime import UTC, datetime
 from http.client import HTTPException
 from itertools import product
 from pathlib import Path
 from typing import Literal
 
 from tests.servers.harness import PATIENCE, Job, Server, serving
-from tests.servers.setups import Setup, setup_named
+from tests.servers.setups import setup_named
 from tests.support import ROOT, wait_for
 
 __all__ = ["CASES", "Case", "Outcome", "cells", "run"]
@@ -195,6 +195,10 @@ def outcome(server: Server, job: Job, accepted: dict[str, int], seconds: float) 
     )
 
 
+def names_of(cases: tuple[Case, ...]) -> set[str]:
+    return {case.name for case in cases}
+
+
 def table(names: list[str]) -> str:
     """All cells, in Markdown."""
     found: dict[tuple[str, str, str], str] = {}
@@ -209,10 +213,12 @@ def table(names: list[str]) -> str:
             sys.stderr.write(f"{error}\n{(folder / 'output.txt').read_text()[-3000:]}\n")
         found[name, case.name, executor] = text
         sys.stderr.write(f"{name} {case.name} {executor}: {text} {folder}\n")
-    lines = [f"Measured on {date.today():%d %B %Y}.", ""]
+    lines = [f"Measured on {datetime.now(UTC):%d %B %Y}.", ""]
     for executor in EXECUTORS:
         for cases in (CASES[:4], CASES[4:]):
-            rows = [name for name in ALL if any((name, one.name, executor) in found for one in cases)]
+            rows = [
+                name for name in ALL if any((name, one.name, executor) in found for one in cases)
+            ]
             lines += [
                 f"| {executor} | " + " | ".join(one.name for one in cases) + " |",
                 "| --- " * (len(cases) + 1) + "|",
