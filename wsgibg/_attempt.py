@@ -79,13 +79,15 @@ def run_batch(batch: BackgroundTasks) -> None:
         BaseException: only what a signal handler raised while a task ran (the server's own
             way to stop a thread); what was left is reported first.
     """
-    outer, _running.here.batch = _running.here.batch, batch
-    left = batch.tasks
-    # The iterator of a list goes on with what is appended meanwhile.
-    limit = len(left) + MAX_ADDED
-    pending = batch.pending = islice(left, limit)
-    at_work[id(batch)] = batch
+    here = _running.here
+    outer, left, key = here.batch, batch.tasks, id(batch)
     try:
+        here.batch = batch
+        # The iterator of a list goes on with what is appended meanwhile.
+        limit = len(left) + MAX_ADDED
+        pending = batch.pending = islice(left, limit)
+        # PERF: 0.1 µs a batch, which is what the end of the process can report.
+        at_work[key] = batch
         # Whoever cuts a batch short says so first and then looks what is pending; here it is the
         # other way round, so one of the two sees the other, and each task has its report.
         if not batch.cut:
@@ -110,9 +112,10 @@ def run_batch(batch: BackgroundTasks) -> None:
         _report_lost(batch, behind(batch.running, seal(batch)), _STOPPED)
         raise
     finally:
-        _running.here.batch = outer
-        at_work.pop(id(batch), None)
-        _tell_of_end(batch)
+        here.batch = outer
+        at_work.pop(key, None)
+        if interrupted:
+            _tell_of_end(batch)
         batch.running = batch.ended = None
         left.clear()
         if batch.after is not None:
@@ -126,7 +129,7 @@ def _report_lost(batch: BackgroundTasks, tasks: list[BackgroundTask], reason: st
 
 def _tell_of_end(batch: BackgroundTasks) -> None:
     """Warn that a task was reported too early."""
-    task = interrupted.pop(id(batch), None) if interrupted else None
+    task = interrupted.pop(id(batch), None)
     if task is not None:
         log.warning(
             "Background task %s (%s), which was reported as interrupted, came to its end.",

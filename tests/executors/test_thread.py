@@ -771,3 +771,29 @@ def test_a_thread_that_is_stopped_while_it_hands_over_reports_the_batch(caplog):
     executor._pool.idle = []
     assert executor.shutdown() == []
     wait_for(lambda: not pool_threads(), 10, "the thread has ended")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="gevent is not installed")
+def test_greenlets_know_their_tasks_where_gevent_patches_late():
+    """As in a gunicorn worker, whose configuration has imported the package before."""
+    source = """
+    from wsgibg import *
+    from tests.executors.support import submit
+    from gevent import monkey; monkey.patch_all()
+    import threading, time
+
+    def work():
+        mine = current_task().id
+        time.sleep(0.05)
+        assert current_task().id == mine
+        print("mine", flush=True)
+
+    manager = TaskManager(InlineExecutor())
+    threads = [threading.Thread(target=submit, args=(manager, work)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    """
+    done = program(source)  # (gevent itself warns of the late patch)
+    assert done.stdout.splitlines() == ["mine"] * 3, done.stderr
