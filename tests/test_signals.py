@@ -113,6 +113,25 @@ def test_a_second_signal_cuts_the_waiting_short():
     assert told == ["lost", "interrupted"]
 
 
+def test_what_is_handed_over_just_before_the_end_is_reported():
+    """The server serves until the process dies; nothing starts that could not end."""
+    done = program(
+        SCRIPT
+        + """
+    from wsgibg.executors._life import life
+    inline = TaskManager(InlineExecutor())
+    begun(submit(manager, (nap, 0.3, 1)))
+    submit(manager, (nap, 0, 2))
+    life.refuse("at the test's end")
+    submit(manager, (nap, 0, 3))
+    submit(inline, (nap, 0, 4))
+    """
+    )
+    assert done.stdout.splitlines() == ["begins", "1"]
+    told = re.findall(r"was (\w+): it .* at the test's end\.", done.stderr)
+    assert sorted(told) == ["interrupted", "lost", "lost", "lost"]
+
+
 def test_a_signal_that_is_ignored_stays_so():
     """Whoever ignores it (nohup does) wants the process to live."""
     done = program(

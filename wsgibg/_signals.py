@@ -83,9 +83,10 @@ class _Ending:
         """Drain the process, then have the signal come again (the thread's body)."""
         try:
             life.end(self.limit)
+            if not callable(self.before):  # the server has gone on serving
+                life.refuse("when the process was about to die of the signal")
         except Exception:
             log.exception("The background tasks could not be drained.")
-        self.limit.bring_forward(monotonic(), "after the process was drained")
         self.over = True
         os.kill(os.getpid(), number)
 

@@ -117,6 +117,22 @@ class Life:
         """
         return _End(self, limit or Limit()).run()
 
+    def refuse(self, why: str) -> None:
+        """Report what is left, and have whatever is handed over from now on be reported.
+
+        For a process that is about to be killed. There is no way back.
+
+        Args:
+            why: the end of "it was running ...", for the reports.
+        """
+        # What every batch that has not begun looks at.
+        BackgroundTasks.cut = f"it had not started {why}. {REMEDY}"
+        for pool in self.pools.copy():
+            pool.cut([], why)
+        for batch in at_work.copy().values():
+            if "cut" not in vars(batch):
+                cut(batch, why)
+
     def forked(self) -> None:
         """In a forked child: pools, threads, and what they have to run, are the parent's."""
         batch = _running.here.batch
