@@ -13,22 +13,36 @@ from itertools import islice
 from types import AsyncGeneratorType, CoroutineType, GeneratorType
 from typing import Any
 
+from wsgibg import _running
 from wsgibg._aio import can_suspend, lend, sequence
 from wsgibg._calls import is_async
 from wsgibg._names import named
 from wsgibg._report import failure, report
-from wsgibg._running import attempt_of, context_of, here, task_var
-from wsgibg._trial import begin, tried_again
+from wsgibg._running import attempt_of, context_of, task_var
+from wsgibg._trial import begin, end, tried_again
 from wsgibg.background import BackgroundTask, BackgroundTasks, seal
 from wsgibg.exceptions import TaskRefused
 from wsgibg.records import TaskEvent
 
-__all__ = ["MAX_ADDED", "behind", "leave_batch", "raised_by_signal", "run_batch"]
+__all__ = [
+    "MAX_ADDED",
+    "at_work",
+    "behind",
+    "interrupted",
+    "leave_batch",
+    "raised_by_signal",
+    "run_batch",
+]
 
 log = logging.getLogger("wsgibg.background")
 
 #: How many tasks the tasks of one batch may add to it: a task that adds itself comes to an end.
 MAX_ADDED: int = 100_000
+
+#: The batches that threads of this process are at, by their identity.
+at_work: dict[int, BackgroundTasks] = {}
+#: Tasks that were reported as interrupted and run on, by the identity of their batch.
+interrupted: dict[int, BackgroundTask] = {}
 
 _STOPPED = "the server stopped the thread that ran its batch"
 _ENDLESS = (
@@ -44,41 +58,66 @@ def run_batch(batch: BackgroundTasks) -> None:
         BaseException: only what a signal handler raised while a task ran (the server's own
             way to stop a thread); what was left is reported first.
     """
-    outer, here.batch = here.batch, batch
-    left = batch.tasks
-    # The iterator of a list goes on with what is appended meanwhile.
-    limit = len(left) + MAX_ADDED
-    pending = batch.pending = islice(left, limit)
+    here = _running.here
+    outer, left, key = here.batch, batch.tasks, id(batch)
     try:
-        run_pending(batch, pending)
+        here.batch = batch
+        # The iterator of a list goes on with what is appended meanwhile.
+        limit = len(left) + MAX_ADDED
+        pending = batch.pending = islice(left, limit)
+        # PERF: 0.1 µs a batch, which is what the end of the process can report.
+        at_work[key] = batch
+        # Whoever cuts a batch short says so first and then looks what is pending; here it is the
+        # other way round, so one of the two sees the other, and each task has its report.
+        if not batch.cut:
+            run_pending(batch, pending)
         left = seal(batch)
         # A thread, or a child of an async task, may have added one after the last look.
         while left and left[-1] is not batch.running:
             rest = behind(batch.running, left)
-            if len(left) > limit:
-                for task in rest:
-                    report(batch.host, "lost", task, _ENDLESS % MAX_ADDED)
+            reason = batch.cut or (_ENDLESS % MAX_ADDED if len(left) > limit else "")
+            if reason:
+                _report_lost(batch, rest, reason)
                 break
             late = batch.pending = iter(rest)
             batch.tasks = rest
-            run_pending(batch, late)
+            if not batch.cut:
+                run_pending(batch, late)
             left = seal(batch)
     except BaseException as error:
         if batch.running is not None and batch.running is not batch.ended:
             reason = f"the server stopped its thread ({error!r})"
             report(batch.host, "interrupted", batch.running, reason)
-        for task in behind(batch.running, seal(batch)):
-            report(batch.host, "lost", task, _STOPPED)
+        _report_lost(batch, behind(batch.running, seal(batch)), _STOPPED)
         raise
     finally:
         here.batch = outer
         if batch.trial is not None:  # the thread was stopped
-            batch.trial.end()
-            batch.trial = None
+            end(batch)
+        at_work.pop(key, None)
+        if interrupted:
+            _tell_of_end(batch)
         batch.running = batch.ended = None
         left.clear()
         if batch.after is not None:
             leave_batch(batch)
+
+
+def _report_lost(batch: BackgroundTasks, tasks: list[BackgroundTask], reason: str) -> None:
+    for task in tasks:
+        report(batch.host, "lost", task, reason)
+
+
+def _tell_of_end(batch: BackgroundTasks) -> None:
+    """Warn that a task was reported too early."""
+    task = interrupted.pop(id(batch), None)
+    if task is not None:
+        log.warning(
+            "Background task %s (%s), which was reported as interrupted, came to its end.",
+            task.name,
+            task.id,
+            extra={"task_id": task.id},
+        )
 
 
 def behind(last: BackgroundTask | None, tasks: list[BackgroundTask]) -> list[BackgroundTask]:
@@ -181,8 +220,7 @@ def _check_result(task: BackgroundTask, result: Any) -> None:
 
 def _succeeded(batch: BackgroundTasks, task: BackgroundTask) -> None:
     if batch.trial is not None:
-        batch.trial.end()
-        batch.trial = None
+        end(batch)
     batch.ended = task
     if _is_watched(batch):
         batch.host.record(TaskEvent("succeeded", task, attempt=attempt_of(task, batch)))
@@ -202,8 +240,7 @@ def _failed(
     """Tell of a failure, and drop the tasks after it if it ends the batch."""
     host = batch.host
     if batch.trial is not None:
-        batch.trial.end()
-        batch.trial = None
+        end(batch)
         if tried_again(batch, pending, task, error):
             return
     log.error(

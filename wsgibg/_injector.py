@@ -11,11 +11,12 @@ from types import CoroutineType, MethodType
 from typing import Any
 from weakref import WeakKeyDictionary
 
+from wsgibg import _running
 from wsgibg._aio import drive, hop, lend
 from wsgibg._calling import Around
 from wsgibg._exits import Exit, leave
 from wsgibg._interpret import enter, enter_async, enter_lent
-from wsgibg._running import TaskContext, context_of, here, task_var
+from wsgibg._running import TaskContext, context_of, task_var
 from wsgibg._scope import Owner, RequestScope
 from wsgibg._steps import Call
 from wsgibg._task_plan import TaskPlan, make_task_plan
@@ -113,7 +114,7 @@ class Injector:
         """
         plan = self._plan(task, *self._current)
         context = task.context.copy()  # (a task that is in its own context would be a cycle)
-        batch = here.batch
+        batch = _running.here.batch
         inside = None if batch is None else context_of(task, batch)
         if plan.asynchronous:  # in the loop's thread a task is known by its context alone
             context.run(task_var.set, inside)

@@ -9,7 +9,15 @@ from typing import Any
 
 from wsgibg.records import TaskEvent, TaskProgress
 
-__all__ = ["TaskContext", "attempt_of", "context_of", "current_task", "here", "task_var"]
+__all__ = [
+    "TaskContext",
+    "attempt_of",
+    "context_of",
+    "current_task",
+    "follow_patch",
+    "here",
+    "task_var",
+]
 
 
 class TaskContext:
@@ -39,7 +47,7 @@ class TaskContext:
     def cancelled(self) -> bool:
         """Whether the task should come to its end."""
         late = self.deadline is not None and monotonic() >= self.deadline
-        return late or bool(self._batch.given_up)
+        return late or bool(self._batch.cut)
 
     @property
     def id(self) -> str:
@@ -73,13 +81,27 @@ class TaskContext:
         return f"<TaskContext {self._task!r} attempt={self.attempt}>"
 
 
-class _Here(threading.local):
-    """The batch that this thread is at; its ``running`` is the task that runs."""
+def _make_here() -> Any:
+    class Here(threading.local):
+        batch: Any = None
 
-    batch: Any = None
+    return Here()
 
 
-here = _Here()
+#: Its ``batch`` is the one that this thread is at; that one's ``running`` is the task that runs.
+#: To be read as an attribute of this module: see `follow_patch`.
+here: Any = _make_here()
+
+
+def follow_patch() -> None:
+    """See to it that each greenlet is somewhere of its own, if threads are greenlets by now.
+
+    gevent may patch `threading` after this module was imported (gunicorn's configuration file is
+    read before); a `threading.local` that is older is shared by all greenlets.
+    """
+    if not isinstance(here, threading.local):
+        globals()["here"] = _make_here()
+
 
 #: The async task that this context belongs to.
 task_var: ContextVar[TaskContext | None] = ContextVar("wsgibg.task", default=None)

@@ -15,7 +15,7 @@ from wsgibg._retry import delay_before, wants_retry
 from wsgibg._running import attempt_of
 from wsgibg.background import BackgroundTask, BackgroundTasks, request_collector, source_var
 
-__all__ = ["Trial", "begin", "tried_again"]
+__all__ = ["Trial", "begin", "end", "tried_again"]
 
 log = logging.getLogger("wsgibg.background")
 
@@ -87,6 +87,12 @@ def begin(batch: BackgroundTasks, task: BackgroundTask) -> None:
     trial = batch.trial = Trial(task, options.timeout)
     if not is_async(task.func):
         trial.watch()
+
+
+def end(batch: BackgroundTasks) -> None:
+    """Note that the attempt of a batch is over."""
+    trial, batch.trial = batch.trial, None
+    trial.end()
 
 
 def tried_again(

@@ -16,14 +16,14 @@ from wsgibg._overrides import Overrides
 from wsgibg._recovery import recover
 from wsgibg._route_options import RouterOptions
 from wsgibg._scope import RequestScope
-from wsgibg.background import BackgroundTask, source_var
+from wsgibg.background import source_var
 from wsgibg.datastructures import URL, State
 from wsgibg.encoders import dump_json
 from wsgibg.exception_handlers import ExceptionHandlers
 from wsgibg.exceptions import HTTPException, RegistrationError
 from wsgibg.executors import Executor
 from wsgibg.executors.inline import InlineExecutor
-from wsgibg.manager import AfterTaskError, TaskHook, TaskManager
+from wsgibg.manager import AfterTaskError, HasTasks, TaskHook, TaskManager
 from wsgibg.params import Scope
 from wsgibg.responses import RedirectResponse, Response, status_line
 from wsgibg.routing import APIRoute, APIRouter, Mount
@@ -99,7 +99,7 @@ _ABSENT = {
 }
 
 
-class App(APIRouter, Calling):
+class App(APIRouter, Calling, HasTasks):
     """A WSGI application with typed handlers, dependencies and background tasks.
 
     Args:
@@ -194,14 +194,6 @@ class App(APIRouter, Calling):
     def on_task(self, hook: TaskHook) -> TaskHook:
         """Have a function called with each `TaskEvent`; see `TaskManager.on_task`."""
         return self.tasks.on_task(hook)
-
-    def drain(self, timeout: float = 25.0) -> list[BackgroundTask]:
-        """Wait for the tasks that were handed to executors; see `TaskManager.drain`."""
-        return self.tasks.drain(timeout)
-
-    def shutdown(self) -> list[BackgroundTask]:
-        """Drain the executors and have them take no more; see `TaskManager.shutdown`."""
-        return self.tasks.shutdown()
 
     def _check(self, route: APIRoute) -> None:
         route.plan(default_scope=self.dependency_scope)

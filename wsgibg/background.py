@@ -132,10 +132,10 @@ class BackgroundTasks:
     #: The first task of a batch where that is tried again, and the number of its attempt.
     retried: BackgroundTask | None = None
     attempt: int = 1
-    #: Whether nobody waits any more for the running task of a batch.
-    given_up: bool = False
     #: The tasks of a batch that nobody has taken yet; each goes to one taker, in any thread.
     pending: Iterator[BackgroundTask] | None = None
+    #: Why a batch is cut short: none of its tasks starts any more.
+    cut: str = ""
     #: What is to be called once all tasks of a batch had their first attempt.
     after: Callable[[], None] | None = None
     #: The collector that takes what is added to this one, since it took over its tasks.

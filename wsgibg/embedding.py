@@ -13,11 +13,11 @@ from wsgibg._calling import Calling
 from wsgibg._ending import is_whole, rescue
 from wsgibg._injector import Injector
 from wsgibg._scope import RequestScope
-from wsgibg.background import BackgroundTask, source_var
+from wsgibg.background import source_var
 from wsgibg.exception_handlers import ExceptionHandlers, text_of
 from wsgibg.executors import Executor
 from wsgibg.executors.inline import InlineExecutor
-from wsgibg.manager import AfterTaskError, TaskManager
+from wsgibg.manager import AfterTaskError, HasTasks, TaskManager
 
 __all__ = ["WrappedApp", "wrap"]
 
@@ -97,7 +97,7 @@ def _is_spent(iterator: Any) -> bool:
     return hint is not None and hint() == 0
 
 
-class WrappedApp(Calling):
+class WrappedApp(Calling, HasTasks):
     """A WSGI application whose requests have a collector; made by `wrap`.
 
     Args:
@@ -140,14 +140,6 @@ class WrappedApp(Calling):
                 scope.inside(body.close)
             scope.end_foreign(delivered=False)
             raise
-
-    def drain(self, timeout: float = 25.0) -> list[BackgroundTask]:
-        """Wait for the tasks that were handed to executors; see `TaskManager.drain`."""
-        return self.tasks.drain(timeout)
-
-    def shutdown(self) -> list[BackgroundTask]:
-        """Drain the executors and have them take no more; see `TaskManager.shutdown`."""
-        return self.tasks.shutdown()
 
 
 def wrap(

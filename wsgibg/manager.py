@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
+from signal import SIGTERM
 from typing import Any, Literal
 
 from wsgibg._aio import lending_possible
@@ -14,6 +15,7 @@ from wsgibg._countdown import Countdown
 from wsgibg._hooks import Hooks, TaskHook
 from wsgibg._ledger import Ledger
 from wsgibg._report import report
+from wsgibg._signals import drain_at
 from wsgibg.background import (
     BackgroundTask,
     BackgroundTasks,
@@ -26,7 +28,7 @@ from wsgibg.executors import Executor, resolve
 from wsgibg.executors._table import ExecutorTable
 from wsgibg.records import RETURNED, Outcome, TaskEvent, TaskRecord
 
-__all__ = ["AfterTaskError", "TaskHook", "TaskManager"]
+__all__ = ["AfterTaskError", "HasTasks", "TaskHook", "TaskManager"]
 
 log: logging.Logger = logging.getLogger("wsgibg.background")
 
@@ -233,6 +235,10 @@ class TaskManager(Calling, ExecutorTable):
         except Exception as error:  # noqa: BLE001 (told of each task)
             self._not_taken(batch, executor, error)
 
+    def install_signal_handlers(self, signals: Iterable[int] = (SIGTERM,)) -> None:
+        """Have signals that would end the process at once drain it first; see `wsgibg.App`."""
+        drain_at(signals)
+
     def applicable(
         self,
         tasks: Sequence[BackgroundTask],
@@ -323,3 +329,30 @@ class TaskManager(Calling, ExecutorTable):
         for task in seal(batch):
             report(self, "lost", task, f"its executor failed ({error!r})")
         leave_batch(batch)
+
+
+class HasTasks:
+    """What an application forwards to its manager."""
+
+    tasks: TaskManager
+
+    def drain(self, timeout: float = 25.0) -> list[BackgroundTask]:
+        """Wait for the tasks that were handed to executors; see `TaskManager.drain`."""
+        return self.tasks.drain(timeout)
+
+    def shutdown(self) -> list[BackgroundTask]:
+        """Drain the executors and have them take no more; see `TaskManager.shutdown`."""
+        return self.tasks.shutdown()
+
+    def install_signal_handlers(self, signals: Iterable[int] = (SIGTERM,)) -> None:
+        """Have signals drain the process before they do what they did until now.
+
+        For servers that die of the signal itself. Call it where the application is made.
+
+        Args:
+            signals: their numbers. One that is ignored stays so.
+
+        Raises:
+            RuntimeError: this is not the main thread, or a handler is there that is not Python's.
+        """
+        self.tasks.install_signal_handlers(signals)

@@ -5,12 +5,14 @@ from __future__ import annotations
 import io
 import re
 import runpy
+import signal
 import subprocess
 import sys
 import types
 
 import pytest
 
+from tests.executors.support import program
 from tests.support import ROOT, client
 from wsgibg import BackgroundTasks
 from wsgibg.exceptions import ClosedResourceWarning
@@ -296,3 +298,17 @@ def test_records_of_failures():
     error = "ValueError: invalid literal for int() with base 10: 'x'"
     assert module.describe_failures() == [f"builtins.int('x'): {error}"]
     assert module.events.get(timeout=10)[1] == error
+
+
+def test_stopping():
+    """The signal is sent while a task waits: it is run, and the process dies of the signal."""
+    source = f"""
+        import os, runpy, signal, time
+        from tests.support import client
+        app = runpy.run_path({str(GUIDE / "stopping.py")!r})["app"]
+        client(app).post("/count/1")
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(20)
+    """
+    done = program(source)
+    assert (done.stdout, done.returncode) == ("counted 1\n", -signal.SIGTERM)

@@ -18,7 +18,8 @@ import pytest
 from tests.executors.support import Gate, batch_of, output, program, submit
 from tests.support import wait_for
 from wsgibg import TaskManager, ThreadExecutor, current_task, current_tasks, task
-from wsgibg.executors._pool import life
+from wsgibg._attempt import run_batch
+from wsgibg.executors._life import life
 
 
 def pool_threads():
@@ -91,7 +92,7 @@ def test_two_first_batches_at_once_open_one_pool():
     """Whoever is second finds the pool of the first."""
     with pool() as (executor, manager):
         ran = []
-        with life.opening:
+        with life.opens():
             both = [
                 threading.Thread(target=submit, args=(manager, (ran.append, number)))
                 for number in range(2)
@@ -704,3 +705,95 @@ def test_current_task_is_right_in_threads_side_by_side():
             manager.submit(batch)
         assert executor.drain(10) == []
         assert set(seen) == ids
+
+
+# --- who is interrupted --------------------------------------------------------------------
+
+
+def test_a_batch_that_is_cut_before_it_begins_is_reported_at_once(caplog):
+    """It has left the queue, and whoever took it is late: he finds nothing to run."""
+    executor, ran = ThreadExecutor(workers=1, drain_timeout=0), []
+    manager = TaskManager(executor)
+    submit(manager, print)
+    assert executor.drain(10) == []
+    batch = batch_of(manager, (ran.append, 1), (ran.append, 2))
+    batch.host = manager
+    tasks = batch.tasks.copy()
+    executor._pool.unended[id(batch)] = batch
+
+    begin = time.monotonic()
+    assert manager.shutdown() == tasks
+    assert time.monotonic() - begin < 1
+
+    assert caplog.text.count("was lost: it had not started") == 2
+    executor._pool.run(batch)
+    assert ran == []
+    assert executor._pool is not None
+    assert executor._pool.unended == {}
+
+
+def test_a_batch_that_is_cut_while_it_begins_is_reported_by_its_thread(caplog):
+    """It sees that it is too late, whichever of the two looked first."""
+    manager, ran = TaskManager(ThreadExecutor()), []
+    batch = batch_of(manager, (ran.append, 1), (ran.append, 2))
+    batch.host = manager
+    batch.cut = "it was too late"
+
+    run_batch(batch)
+
+    assert ran == []
+    assert caplog.text.count("was lost: it was too late.") == 2
+
+
+class Interrupting(list):
+    """Threads that wait; whoever takes one is stopped before he can wake it."""
+
+    def pop(self, *args):
+        if not self:
+            raise IndexError
+        super().pop(*args)
+        raise SystemExit("the server's quick stop")
+
+
+def test_a_thread_that_is_stopped_while_it_hands_over_reports_the_batch(caplog):
+    """And wakes the thread of the pool that it had taken for it."""
+    executor, ran = ThreadExecutor(workers=1), []
+    manager = TaskManager(executor)
+    submit(manager, (ran.append, 1))
+    wait_for(lambda: executor._pool.idle, 10)
+    executor._pool.idle = Interrupting(executor._pool.idle)
+
+    with pytest.raises(SystemExit):
+        submit(manager, (ran.append, 2))
+
+    reported = caplog.text.count("was lost: the server stopped the thread that handed it over")
+    assert len(ran) + reported == 2
+    executor._pool.idle = []
+    assert executor.shutdown() == []
+    wait_for(lambda: not pool_threads(), 10, "the thread has ended")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="gevent is not installed")
+def test_greenlets_know_their_tasks_where_gevent_patches_late():
+    """As in a gunicorn worker, whose configuration has imported the package before."""
+    source = """
+    from wsgibg import *
+    from tests.executors.support import submit
+    from gevent import monkey; monkey.patch_all()
+    import threading, time
+
+    def work():
+        mine = current_task().id
+        time.sleep(0.05)
+        assert current_task().id == mine
+        print("mine", flush=True)
+
+    manager = TaskManager(InlineExecutor())
+    threads = [threading.Thread(target=submit, args=(manager, work)) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    """
+    done = program(source)  # (gevent itself warns of the late patch)
+    assert done.stdout.splitlines() == ["mine"] * 3, done.stderr

@@ -4,33 +4,28 @@ from __future__ import annotations
 
 import logging
 import threading
-import weakref
 from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
 from math import inf
 from time import monotonic, sleep
-from typing import Any, Literal, TypeVar
+from typing import Literal, TypeVar
 
-from wsgibg._aio import when_forked
+from wsgibg import _running
 from wsgibg._alarm import Entry, alarm
 from wsgibg._attempt import leave_batch, run_batch
 from wsgibg._report import report
-from wsgibg._running import here
 from wsgibg.background import BackgroundTask, BackgroundTasks, seal
+from wsgibg.executors._life import REMEDY, cut, life
 
-__all__ = ["OnFull", "Pool", "life"]
+__all__ = ["OnFull", "Pool"]
 
 T = TypeVar("T")
 log = logging.getLogger("wsgibg.background")
 
 OnFull = Literal["inline", "block"]
 _TOO_LATE = "it was to be tried again in %.3g s, which is after the end"
-_REMEDY = (
-    "Raise drain_timeout and the server's own limit (gunicorn: --graceful-timeout), make tasks"
-    " shorter, or leave work that has to survive to a durable queue"
-)
 
 
 class Pool:
@@ -66,24 +61,38 @@ class Pool:
         self.postponed: dict[int, tuple[BackgroundTasks, Entry]] = {}
         #: When the pool's end is to be over, once that has begun: what is due later is not awaited.
         self.deadline = inf
-        #: Tasks that were reported as interrupted, by the identity of their batch.
-        self.interrupted: dict[int, BackgroundTask] = {}
+        #: What the threads that there are can be woken by.
+        self.wakes: dict[int, threading.Lock] = {}
 
     # -------------------------------------------------------------- handing over
     def submit(self, batch: BackgroundTasks) -> None:
         """Queue a batch; run it here if that cannot be."""
-        if (self.closed or len(self.queue) >= self.size) and not self.wait_for_room(batch):
-            self.unended[id(batch)] = batch
-            self.run(batch)
-            return
-        self.unended[id(batch)] = batch
-        self.queue.append(batch)
         try:
-            self.idle.pop().release()
-        except IndexError:
-            self.grow(batch)
-        if self.closed:
-            self.run_if_queued(batch)
+            if (self.closed or len(self.queue) >= self.size) and not self.wait_for_room(batch):
+                self.unended[id(batch)] = batch
+                self.run(batch)
+                return
+            self.unended[id(batch)] = batch
+            self.queue.append(batch)
+            try:
+                self.idle.pop().release()
+            except IndexError:
+                self.grow(batch)
+            except RuntimeError:
+                pass  # all were woken at this moment
+            if self.closed:
+                self.run_if_queued(batch)
+        except BaseException as error:
+            self.settle(batch, error)
+            raise
+
+    def settle(self, batch: BackgroundTasks, error: BaseException) -> None:
+        """Report a batch whose thread was stopped while it handed it over, unless it has begun."""
+        with suppress(ValueError):
+            self.queue.remove(batch)
+        if batch.pending is None:
+            self.lose(batch, f"the server stopped the thread that handed it over ({error!r})")
+        self.wake_all()
 
     def later(self, batch: BackgroundTasks, delay: float) -> None:
         """Queue a batch after some seconds, however many wait for a thread by then."""
@@ -124,7 +133,7 @@ class Pool:
     def wait_for_room(self, batch: BackgroundTasks) -> bool:
         """Wait until a batch may be queued, and tell whether it may."""
         # A task that waited could wait for itself.
-        while self.blocks and not self.closed and here.batch is None:
+        while self.blocks and not self.closed and _running.here.batch is None:
             room = held_lock()
             try:
                 self.blocked.append(room)
@@ -164,7 +173,7 @@ class Pool:
     # -------------------------------------------------------------- running
     def work(self, place: int) -> None:
         """Run batches until the pool is closed; the body of each thread."""
-        wake = held_lock()
+        wake = self.wakes[place] = held_lock()
         try:
             while not self.foreign:
                 try:
@@ -210,24 +219,11 @@ class Pool:
             self.unended.pop(id(batch), None)
             if self.waiting:
                 self.tell()
-            if self.interrupted:
-                self.tell_of_end(batch)
 
     def tell(self) -> None:
         """Have those look who wait for batches to end."""
         for event in self.waiting.copy():
             event.set()
-
-    def tell_of_end(self, batch: BackgroundTasks) -> None:
-        """Warn that a task was reported too early."""
-        task = self.interrupted.pop(id(batch), None)
-        if task is not None:
-            log.warning(
-                "Background task %s (%s), which was reported as interrupted, came to its end.",
-                task.name,
-                task.id,
-                extra={"task_id": task.id},
-            )
 
     def unblock(self) -> None:
         """Wake one of the threads that wait for room."""
@@ -239,6 +235,10 @@ class Pool:
         """The batches that have not ended, but for those whose task asks."""
         mine = self.mine.__dict__.get("batches", ())
         return [batch for batch in self.unended.copy().values() if batch not in mine]
+
+    def uncut(self) -> list[BackgroundTasks]:
+        """Those of them that may still be waited for."""
+        return [batch for batch in self.others() if not batch.cut]
 
     def wait(self, deadline: float, batches: list[BackgroundTasks]) -> bool:
         """Wait for batches to end, and tell whether they have.
@@ -259,40 +259,56 @@ class Pool:
         finally:
             self.waiting.remove(event)
 
-    def end(self, deadline: float) -> list[BackgroundTask]:
-        """Close the pool, wait for what it has, and report what is left at the deadline."""
+    def end(self, deadline: float, why: str = "") -> list[BackgroundTask]:
+        """Close the pool, wait for what it has, and report what is left at the deadline.
+
+        Args:
+            deadline: until when to wait, by `monotonic`.
+            why: what the deadline is, for the reports; by default the pool's own.
+        """
         self.close()
         left = self.give_up(deadline)
         while batches := self.others():  # what fails meanwhile may be tried again
             if not self.wait(deadline, batches):
-                return left + self.cut(batches)
+                return left + self.cut(batches, why)
         return left
 
     def close(self) -> None:
         """Take no more batches, and have the threads end when the queue is empty."""
         self.closed = True
-        for locks in (self.idle, self.blocked):
-            while (lock := _taken(locks.pop)) is not None:
-                lock.release()
+        self.wake_all()
+        while (lock := _taken(self.blocked.pop)) is not None:
+            lock.release()
         self.forget_if_over()
+
+    def wake_all(self) -> None:
+        """Have every thread look for something to do.
+
+        Those too whose lock somebody has taken to release it: he may have been interrupted.
+        """
+        self.idle.clear()
+        for lock in self.wakes.copy().values():
+            with suppress(RuntimeError):  # it does not wait
+                lock.release()
 
     def forget_if_over(self) -> None:
         """Let go of a pool that has no threads and will get none."""
         if self.closed and len(self.places) == self.workers and not self.postponed:
             life.pools.discard(self)
 
-    def cut(self, batches: list[BackgroundTasks]) -> list[BackgroundTask]:
+    def cut(self, batches: list[BackgroundTasks], why: str = "") -> list[BackgroundTask]:
         """Report every task that has not ended, and see to it that none of them starts."""
-        reason = f"it had not started {self.drain_timeout:g} s after the end began. {_REMEDY}"
+        why = why or f"{self.drain_timeout:g} s after the end began"
         left = self.give_up(-inf)
         while (batch := _taken(self.queue.popleft)) is not None:
-            left += self.lose(batch, reason)
+            left += self.lose(batch, f"it had not started {why}. {REMEDY}")
         for batch in batches:
-            left += self.cut_running(batch, reason)
+            left += cut(batch, why)
         return left
 
     def lose(self, batch: BackgroundTasks, reason: str) -> list[BackgroundTask]:
         """Report a batch that will not be run, leave what waits for it, and return its tasks."""
+        batch.cut = reason
         left = seal(batch)
         for task in left:
             report(batch.host, "lost", task, reason)
@@ -303,25 +319,6 @@ class Pool:
         except Exception:
             log.exception("What waited for the end of a batch failed.")
         return left
-
-    def cut_running(self, batch: BackgroundTasks, reason: str) -> list[BackgroundTask]:
-        """Report the running task of a batch, and take the others from the thread that has it."""
-        while batch.pending is None and batch.tasks:
-            sleep(0.001)  # it has been taken from the queue, and begins at this moment
-        # Whoever seals a batch sees to its tasks: its own thread, when it has run them, or this.
-        if not seal(batch):
-            return []
-        waiting = list(batch.pending or ())
-        task = batch.running
-        running = [] if task is None or task is batch.ended else [task]
-        batch.given_up = True
-        for task in running:
-            self.interrupted[id(batch)] = task
-            words = f"it was running {self.drain_timeout:g} s after the end began. {_REMEDY}"
-            report(batch.host, "interrupted", task, words)
-        for task in waiting:
-            report(batch.host, "lost", task, reason)
-        return running + waiting
 
 
 def _taken(take: Callable[[], T]) -> T | None:
@@ -337,45 +334,3 @@ def held_lock() -> threading.Lock:
     lock = threading.Lock()
     lock.acquire()
     return lock
-
-
-class Life:
-    """The pools of this process, from its beginning to its end."""
-
-    def __init__(self) -> None:
-        self.executors: weakref.WeakSet[Any] = weakref.WeakSet()
-        self.pools: set[Pool] = set()
-        self.inherited: list[set[Pool]] = []
-        self.opening = threading.Lock()
-
-    def end(self) -> None:
-        """Drain all pools; called when the main thread has ended."""
-        begin = monotonic()
-        pools = self.pools.copy()
-        for pool in pools:
-            pool.give_up(begin + pool.drain_timeout)
-        for pool in pools:
-            # A request in flight may hand over more.
-            while (batches := pool.others()) and pool.wait(begin + pool.drain_timeout, batches):
-                pass
-        for pool in pools:
-            pool.end(begin + pool.drain_timeout)
-
-    def forked(self) -> None:
-        """In a forked child: pools, threads, and what they have to run, are the parent's."""
-        batch = here.batch
-        if batch is not None:  # a task has forked; the parent runs what comes after it
-            seal(batch)
-            deque(batch.pending or (), 0)
-            batch.after = None
-        self.opening = threading.Lock()
-        for pool in self.pools:
-            pool.foreign = True
-        self.inherited.append(self.pools)  # kept: what it refers to is not the child's to end
-        self.pools = set()
-        for executor in list(self.executors):
-            executor._pool = None
-
-
-life = Life()
-when_forked(life.forked)

@@ -7,12 +7,14 @@ import threading
 import weakref
 from math import inf
 from time import monotonic
+from typing import Any, Self
 
 from wsgibg._aio import when_main_ends
 from wsgibg._attempt import behind
 from wsgibg.background import BackgroundTask, BackgroundTasks
 from wsgibg.executors import Executor
-from wsgibg.executors._pool import OnFull, Pool, life
+from wsgibg.executors._life import life
+from wsgibg.executors._pool import OnFull, Pool
 
 __all__ = ["WORKERS", "PooledExecutor"]
 
@@ -27,10 +29,14 @@ class PooledExecutor(Executor):
     on_full: OnFull = "inline"
     drain_timeout: float = 25.0
 
-    def __init__(self) -> None:
-        self._pool: Pool | None = None
-        self._shut = False
-        life.executors.add(self)
+    _pool: Pool | None = None
+    _shut: bool = False
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        """Make one that its process knows, also where a subclass has an ``__init__``."""
+        made = super().__new__(cls)
+        life.executors.add(made)
+        return made
 
     def retry(self, batch: BackgroundTasks, delay: float) -> None:
         """Have a thread of the pool run the batch after ``delay`` seconds."""
@@ -76,7 +82,7 @@ class PooledExecutor(Executor):
 
     def _open(self) -> Pool:
         """Make the pool of this process."""
-        with life.opening:
+        with life.opens():
             if self._pool is None:
                 pool = Pool(self.workers, self.queue_size, self.on_full, self.drain_timeout)
                 # The threads keep the pool, not the executor: they end when nobody has that.

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Mapping
-from threading import Lock
 from time import monotonic
 from typing import cast
 
+from wsgibg._running import follow_patch
 from wsgibg.background import (
     BackgroundTask,
     BackgroundTasks,
@@ -38,7 +39,6 @@ class ExecutorTable:
         self.executor = executor
         self.executors: dict[str, Executor] = dict(executors)
         self._started: set[Executor] = set()
-        self._starting = Lock()
         #: Whether any executor has to hold a batch before the first byte.
         self.holds: bool = any(each.durable for each in (executor, *self.executors.values()))
         #: Whether each task is to be shown to its executor as it is added.
@@ -69,8 +69,11 @@ class ExecutorTable:
 
     def _start(self, executor: Executor) -> None:
         if executor not in self._started:
-            with self._starting:
+            # Made where it is first used: one that is older than gevent's patch, and held by a
+            # greenlet that waits, would stop the whole worker.
+            with self.__dict__.setdefault("_starting", threading.Lock()):
                 if executor not in self._started:
+                    follow_patch()
                     executor.start(cast(TaskHost, self))  # a manager is one
                     self._started.add(executor)
 

@@ -2,8 +2,14 @@
 
 from __future__ import annotations
 
+import threading
+from typing import Any, Self
+
+from wsgibg._aio import when_main_ends
 from wsgibg._attempt import run_batch
 from wsgibg.background import BackgroundTasks
+from wsgibg.executors import TaskHost
+from wsgibg.executors._life import life
 from wsgibg.executors._pooled import PooledExecutor
 
 __all__ = ["InlineExecutor"]
@@ -22,6 +28,17 @@ class InlineExecutor(PooledExecutor):
         >>> from wsgibg import App, InlineExecutor
         >>> app = App(executor=InlineExecutor())
     """
+
+    def __new__(cls, *_: Any, **__: Any) -> Self:
+        """Make one that the end of the process knows of."""
+        made = super().__new__(cls)
+        life.inline.add(made)
+        return made
+
+    def start(self, host: TaskHost) -> None:
+        """Have the end of the process wait for tasks in threads that it would just drop."""
+        if threading.main_thread().is_alive():  # else it is too late to start a thread
+            when_main_ends(life.end)
 
     def submit(self, batch: BackgroundTasks) -> None:
         """Run the batch here and now."""

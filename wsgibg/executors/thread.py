@@ -60,7 +60,6 @@ class ThreadExecutor(PooledExecutor):
         self.queue_size = queue_size
         self.on_full: OnFull = on_full
         self.drain_timeout = drain_timeout
-        super().__init__()
 
     def submit(self, batch: BackgroundTasks) -> None:
         """Have a thread of the pool run the batch."""

@@ -1,4 +1,7 @@
-"""An application with a pool of one thread, so that tasks wait when its server stops."""
+"""An application whose tasks wait for each other, so that some are left when its server stops.
+
+Its pool has one thread. With ``EXECUTOR=inline`` tasks run in the server's threads instead.
+"""
 
 from __future__ import annotations
 
@@ -9,7 +12,7 @@ from typing import Any
 
 from evidence import note
 
-from wsgibg import App, BackgroundTasks, ThreadExecutor
+from wsgibg import App, BackgroundTasks, InlineExecutor, ThreadExecutor
 
 
 class Noting(ThreadExecutor):
@@ -21,7 +24,23 @@ class Noting(ThreadExecutor):
         note(f"{job}-taken", number)
 
 
-app = App(executor=Noting(workers=1, drain_timeout=float(os.environ.get("DRAIN_TIMEOUT", "25"))))
+class NotingInline(InlineExecutor):
+    """The same."""
+
+    def submit(self, batch: BackgroundTasks) -> None:  # type: ignore[override]
+        job, number, *_ = batch.tasks[0].args
+        note(f"{job}-taken", number)
+        InlineExecutor.submit(batch)
+
+
+if os.environ.get("EXECUTOR") == "inline":
+    app = App(executor=NotingInline())
+else:
+    app = App(
+        executor=Noting(workers=1, drain_timeout=float(os.environ.get("DRAIN_TIMEOUT", "25")))
+    )
+if os.environ.get("INSTALL"):
+    app.install_signal_handlers()
 
 
 @app.get("/ready")
