@@ -69,7 +69,7 @@ def cut(batch: BackgroundTasks, why: str) -> list[BackgroundTask]:
     for task in running:
         interrupted[id(batch)] = task
         if id(batch) not in at_work:  # it has just ended
-            del interrupted[id(batch)]
+            interrupted.pop(id(batch), None)
         report(batch.host, "interrupted", task, f"it was running {why}. {REMEDY}")
     for task in waiting:
         report(batch.host, "lost", task, reason)
