@@ -26,6 +26,13 @@ def pool_threads():
     return [one for one in threading.enumerate() if one.name.startswith("wsgibg-task")]
 
 
+@pytest.fixture(autouse=True, scope="module")
+def _nobody_else():
+    """What other tests have left to the garbage collector has ended: threads are counted here."""
+    gc.collect()
+    wait_for(lambda: not pool_threads(), 30, "no other pool has threads")
+
+
 @contextmanager
 def pool(**options):
     """An executor and its manager, shut down in the end."""
