@@ -27,10 +27,10 @@ class Noting(ThreadExecutor):
 class NotingInline(InlineExecutor):
     """The same."""
 
-    def submit(self, batch: BackgroundTasks) -> None:  # type: ignore[override]
+    def submit(self, batch: BackgroundTasks) -> None:
         job, number, *_ = batch.tasks[0].args
         note(f"{job}-taken", number)
-        InlineExecutor.submit(batch)
+        super().submit(batch)
 
 
 if os.environ.get("EXECUTOR") == "inline":
