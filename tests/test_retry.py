@@ -123,6 +123,18 @@ def test_nothing_is_called_before_its_time():
     assert time.monotonic() >= begin + 0.2
 
 
+def test_what_is_cancelled_does_not_pile_up():
+    """Behind one that waits for long."""
+    alarm = Alarm()
+    first = alarm.at(time.monotonic() + 600, print)
+    for _ in range(1000):
+        alarm.cancel(alarm.at(time.monotonic() + 700, print))
+    assert len(alarm.entries) < 200
+    assert alarm.cancel(first)
+    thread = alarm.thread
+    wait_for(lambda: thread is None or not thread.is_alive(), 10, "the thread has ended")
+
+
 def test_its_thread_ends_when_nothing_waits():
     """Also where what it waits for is cancelled; and there is another for what comes then."""
     alarm = Alarm()

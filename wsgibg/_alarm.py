@@ -16,6 +16,9 @@ __all__ = ["Alarm", "Entry", "alarm"]
 log = logging.getLogger("wsgibg.background")
 
 
+_FEW = 64
+
+
 class Entry:
     """One function to call, and when, by `monotonic`."""
 
@@ -46,6 +49,8 @@ class Alarm:
         self.clock = clock
         self.entries: list[Entry] = []
         self.numbers = count()
+        #: How many of the entries were cancelled; when most were, they are thrown out.
+        self.cancelled = 0
         self.thread: threading.Thread | None = None
 
     def at(self, due: float, call: Callable[[], object]) -> Entry:
@@ -73,8 +78,13 @@ class Alarm:
         """Do not call a function, and tell whether it had not been called."""
         with self.changed:
             waited, entry.call = entry.call is not None, None
+            self.cancelled += waited
+            if self.cancelled > _FEW + len(self.entries) // 2:
+                self.entries = [each for each in self.entries if each.call is not None]
+                heapq.heapify(self.entries)
+                self.cancelled = 0
             # What lies in front of the heap keeps the thread waiting.
-            if self.entries and self.entries[0] is entry:
+            if not self.entries or self.entries[0].call is None:
                 self.changed.notify()
             return waited
 
@@ -100,6 +110,7 @@ class Alarm:
                 call, first.call = first.call, None
                 if call is not None:
                     return call
+                self.cancelled = max(0, self.cancelled - 1)
             self.thread = None
             return None
 

@@ -114,7 +114,7 @@ class Injector:
         """
         plan = self._plan(task, *self._current)
         context = task.context.copy()  # (a task that is in its own context would be a cycle)
-        batch = _running.here.batch
+        batch = _running.here.place.batch
         inside = None if batch is None else context_of(task, batch)
         if plan.asynchronous:  # in the loop's thread a task is known by its context alone
             context.run(task_var.set, inside)

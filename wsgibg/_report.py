@@ -16,7 +16,7 @@ log = logging.getLogger("wsgibg.background")
 _LEVELS = {"dropped": logging.WARNING, "lost": logging.ERROR, "interrupted": logging.ERROR}
 
 
-def report(host: Any, kind: EventKind, task: BackgroundTask, reason: str) -> None:
+def report(host: Any, kind: EventKind, task: BackgroundTask, reason: str, attempt: int = 1) -> None:
     """Log that a task did not run to its end, and tell the hooks.
 
     Args:
@@ -24,6 +24,7 @@ def report(host: Any, kind: EventKind, task: BackgroundTask, reason: str) -> Non
         kind: ``"dropped"``, ``"interrupted"`` or ``"lost"``.
         task: the task.
         reason: one line for people.
+        attempt: the number of the attempt that it was at.
     """
     log.log(
         _LEVELS[kind],
@@ -34,7 +35,7 @@ def report(host: Any, kind: EventKind, task: BackgroundTask, reason: str) -> Non
         reason,
         extra={"task_id": task.id},
     )
-    host.record(TaskEvent(kind, task, reason))
+    host.record(TaskEvent(kind, task, reason, attempt=attempt))
 
 
 def failure(kind: EventKind, task: BackgroundTask, error: BaseException, attempt: int) -> TaskEvent:

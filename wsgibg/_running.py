@@ -6,11 +6,15 @@ import threading
 from contextvars import ContextVar
 from time import monotonic
 from typing import Any
+from weakref import ref
 
 from wsgibg.records import TaskEvent, TaskProgress
 
 __all__ = [
+    "Place",
     "TaskContext",
+    "alone",
+    "at_work",
     "attempt_of",
     "context_of",
     "current_task",
@@ -81,15 +85,59 @@ class TaskContext:
         return f"<TaskContext {self._task!r} attempt={self.attempt}>"
 
 
+class Place:
+    """Where one thread is: the batch that it runs, whose ``running`` is the task."""
+
+    __slots__ = ("__weakref__", "batch")
+
+    def __init__(self) -> None:
+        self.batch: Any = None
+        _places[id(self)] = ref(self, _Left(id(self)))
+
+
+class _Left(int):
+    """Forgets the place of a thread that has ended."""
+
+    def __call__(self, _: object) -> None:
+        _places.pop(self, None)
+
+
+#: The places of all threads. PERF: a thread notes its batch at its own place, and whoever wants to
+#: know what is under way looks at all; to note each batch in a common set took 0.1 µs.
+_places: dict[int, ref[Place]] = {}
+
+
+def at_work() -> list[Any]:
+    """The batches that threads of this process are at, those around another one included."""
+    found = []
+    for place in _places.copy().values():
+        each = place()
+        batch = None if each is None else each.batch
+        while batch is not None:
+            found.append(batch)
+            batch = batch.around
+    return found
+
+
+def alone() -> None:
+    """In a forked child: the other threads, and what they are at, are the parent's."""
+    mine = here.place
+    for place in _places.copy().values():
+        each = place()
+        if each is not None and each is not mine:
+            each.batch = None
+
+
 def _make_here() -> Any:
     class Here(threading.local):
-        batch: Any = None
+        def __init__(self) -> None:  # called in each thread
+            self.place = Place()
 
     return Here()
 
 
-#: Its ``batch`` is the one that this thread is at; that one's ``running`` is the task that runs.
-#: To be read as an attribute of this module: see `follow_patch`.
+#: Its ``place`` is that of this thread. To be read as an attribute of this module: see
+#: `follow_patch`.
 here: Any = _make_here()
 
 
@@ -128,7 +176,7 @@ def current_task() -> TaskContext:
         ...
         RuntimeError: current_task() was called outside a background task.
     """
-    batch = here.batch
+    batch = here.place.batch
     # The thread first: the context of a sync task is a copy of that of the task that added it.
     found = task_var.get() if batch is None else _at(batch)
     if found is None:

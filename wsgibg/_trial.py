@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from time import monotonic
 from typing import Any
 
-from wsgibg._aio import limited
+from wsgibg._aio import can_suspend, limited
 from wsgibg._alarm import Entry, alarm
 from wsgibg._calls import is_async
 from wsgibg._report import failure, report
@@ -58,16 +58,17 @@ class Trial:
 
     def limit(self, awaitable: Any) -> Any:
         """The awaitable of an async task, cancelled at the deadline."""
-        self._unwatch()
+        self.unwatch()
         return awaitable if self.deadline is None else limited(awaitable, self.deadline)
 
-    def _unwatch(self) -> bool:
+    def unwatch(self) -> bool:
+        """Report nothing at the deadline, and tell whether that was done."""
         entry, self.entry = self.entry, None
         return entry is not None and not alarm().cancel(entry)
 
     def end(self) -> None:
         """The attempt is over: say so if it was reported as late."""
-        if self._unwatch():
+        if self.unwatch():
             log.warning(
                 "Background task %s (%s) came to its end after %.3g s, longer than its timeout.",
                 self.task.name,
@@ -85,7 +86,8 @@ def begin(batch: BackgroundTasks, task: BackgroundTask) -> None:
         batch.trial = None
         return
     trial = batch.trial = Trial(task, options.timeout)
-    if not is_async(task.func):
+    # What is cancelled at its deadline need not be watched; but dependencies are not.
+    if task.injected or not (is_async(task.func) and can_suspend(task.func)):
         trial.watch()
 
 
@@ -113,6 +115,8 @@ def tried_again(
     attempt = attempt_of(task, batch)
     if options is None or not wants_retry(attempt, options, error):
         return False
+    if batch.cut or batch.executor is None:  # it was reported; or the task has forked, and this
+        return False  # is the child: the parent tries it again
     delay = delay_before(attempt + 1, options)
     log.warning(
         "Background task %s (%s) failed in attempt %d of %d, and is tried again in %.3g s.",
@@ -126,7 +130,7 @@ def tried_again(
     )
     host.record(failure("retried", task, error, attempt))
     batch.ended = task
-    again = request_collector(None)
+    again = request_collector(host, asks=host.checks)
     again.tasks.append(task)
     again.has_options = True
     again.retried, again.attempt = task, attempt + 1
@@ -140,11 +144,13 @@ def tried_again(
         each.context.run(source_var.set, again)
     try:
         batch.executor.retry(again, delay)
-    except Exception as refusal:
+    except BaseException as refusal:
         log.exception("%r does not try a task again.", batch.executor)
         for each in again.tasks:
             report(host, "lost", each, f"its executor failed ({refusal!r})")
         again.tasks.clear()
         if again.after is not None:
             again.after()
+        if not isinstance(refusal, Exception):
+            raise
     return True

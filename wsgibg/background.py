@@ -116,8 +116,6 @@ class BackgroundTasks:
     known_args: int = 0
     #: A batch's `wsgibg.executors.TaskHost`: who hears of its tasks.
     host: Any = None
-    #: Whether a batch has tasks with options, each of which is recorded.
-    watched: bool = False
     #: The executor that a batch was submitted to.
     executor: Any = None
     #: What durable executors hold of it.
@@ -134,6 +132,8 @@ class BackgroundTasks:
     attempt: int = 1
     #: The tasks of a batch that nobody has taken yet; each goes to one taker, in any thread.
     pending: Iterator[BackgroundTask] | None = None
+    #: The batch one of whose tasks has this one run in its own thread.
+    around: Any = None
     #: Why a batch is cut short: none of its tasks starts any more.
     cut: str = ""
     #: What is to be called once all tasks of a batch had their first attempt.

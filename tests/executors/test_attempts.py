@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import importlib.util
 import logging
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -15,6 +18,7 @@ from tests.executors.support import Gate, output, program, submit
 from tests.support import client, wait_for
 from wsgibg import (
     App,
+    BackgroundTask,
     BackgroundTasks,
     Depends,
     Executor,
@@ -27,6 +31,7 @@ from wsgibg import (
 )
 from wsgibg._attempt import run_batch
 from wsgibg.exceptions import TaskRefused
+from wsgibg.executors._life import life
 
 EXECUTORS = {"inline": InlineExecutor, "thread": lambda: ThreadExecutor(workers=2)}
 
@@ -302,6 +307,160 @@ def test_a_script_does_not_wait_for_a_retry_after_its_deadline():
     assert time.monotonic() - begin < 20
 
 
+def test_a_retry_that_is_waited_for_is_what_drain_returns(manager):
+    """Also where its task failed while it was waited."""
+    gate, flaky = Gate(), Flaky(1)
+
+    def fail():
+        gate()
+        flaky()
+
+    def hand_over():
+        submit(manager, task(fail, retries=1, backoff=30, jitter=0))
+
+    thread = threading.Thread(target=hand_over)
+    thread.start()
+    assert gate.begun.wait(10)
+    threading.Timer(0.1, gate.opened.set).start()
+    wait_for(lambda: flaky.attempts, 10, "the first attempt has failed")
+    thread.join()
+    (left,) = manager.drain(0.3)
+    (lost,) = manager.shutdown()
+    assert left is lost
+
+
+def test_a_retry_of_what_came_after_the_shutdown_is_not_forgotten():
+    """A pool that is over and has something to do is known again."""
+    executor = ThreadExecutor(workers=1)
+    manager, flaky = TaskManager(executor), Flaky(1)
+    submit(manager, print)
+    assert executor.shutdown() == []
+    pool = executor._pool
+    wait_for(lambda: pool not in life.pools, 10, "the pool is forgotten")
+    pool.deadline = math.inf  # as in a drain that goes on
+    submit(manager, task(flaky, retries=1, backoff=0.2))
+    assert pool in life.pools
+    assert flaky.succeeded.wait(10)
+    wait_for(lambda: pool not in life.pools, 10, "the pool is forgotten again")
+
+
+def test_a_signal_while_a_retry_is_handed_over_is_reported(caplog):
+    """The task is lost, and the exception is the server's."""
+
+    class Stopped(InlineExecutor):
+        def retry(self, batch, delay):
+            raise SystemExit(1)
+
+    with pytest.raises(SystemExit):
+        submit(TaskManager(Stopped()), task(Flaky(1), retries=1))
+    assert "was lost: its executor failed (SystemExit(1))" in caplog.text
+
+
+def test_somebody_else_s_executor_that_fails_later_loses_the_task(caplog):
+    """It is told as where it fails at once."""
+
+    class Full(Executor):
+        batches = 0
+
+        def submit(self, batch):
+            self.batches += 1
+            if self.batches > 1:
+                raise OSError("no room")
+            run_batch(batch)
+
+    kinds = []
+    manager = TaskManager(Full())
+    manager.on_task(lambda event: kinds.append(event.kind))
+    submit(manager, task(Flaky(1), retries=1, backoff=0.01))
+    wait_for(lambda: kinds[-1] == "lost", 10, "it is told")
+    assert "did not take a batch" in caplog.text
+
+
+def test_what_a_later_attempt_adds_is_checked(manager):
+    """Where the mistake is, as in the first one."""
+    refused = []
+
+    def add():
+        if current_task().attempt == 1:
+            raise OSError
+        with pytest.raises(TaskRefused) as caught:
+            current_tasks().add_task(task(print, executor="nowhere"))
+        refused.append(str(caught.value))
+
+    submit(manager, task(add, retries=1, backoff=0.01))
+    assert manager.drain(10) == []
+    assert "asks for the executor 'nowhere'" in refused[0]
+
+
+def test_a_task_that_was_reported_as_interrupted_is_not_tried_again(caplog):
+    """It fails, and that is its end."""
+    executor = ThreadExecutor(workers=1, drain_timeout=0.05)
+    manager, gate, kinds = TaskManager(executor), Gate(), []
+    manager.on_task(lambda event: kinds.append((event.kind, event.attempt)))
+
+    def fail():
+        gate()
+        raise OSError
+
+    submit(manager, task(fail, retries=3))
+    assert gate.begun.wait(10)
+    executor.shutdown()
+    gate.opened.set()
+    wait_for(lambda: kinds[-1][0] == "failed", 10, "its end")
+    assert [kind for kind, _ in kinds] == ["added", "started", "interrupted", "failed"]
+
+
+def test_retries_leave_no_cycle():
+    """A batch that was tried again lets go of its task."""
+    manager = TaskManager(InlineExecutor())
+
+    def run():
+        flaky = Flaky(1)
+        submit(manager, task(flaky, retries=1, backoff=0.01))
+        assert flaky.succeeded.wait(10)
+        assert manager.drain(10) == []
+
+    run()
+    gc.collect()
+    gc.disable()
+    try:
+        run()
+        gc.collect()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        run()
+        gc.collect()
+        left = [each for each in gc.garbage if isinstance(each, BackgroundTasks | BackgroundTask)]
+    finally:
+        gc.set_debug(0)
+        gc.garbage.clear()
+        gc.enable()
+    manager.shutdown()
+    assert left == []
+
+
+@pytest.mark.skipif(importlib.util.find_spec("gevent") is None, reason="gevent is not installed")
+def test_under_gevent_async_tasks_are_tried_again():
+    """By the greenlets of the pool, not by the loop's thread."""
+    done = program(
+        """
+        from gevent import monkey; monkey.patch_all()
+        import asyncio
+        from wsgibg import InlineExecutor, TaskManager, current_task, task
+        from tests.executors.support import submit
+        attempts = []
+        async def work():
+            attempts.append(current_task().attempt)
+            await asyncio.sleep(0.01)
+            if len(attempts) < 2:
+                raise OSError
+        manager = TaskManager(InlineExecutor())
+        submit(manager, task(work, retries=2, backoff=0.05))
+        print(manager.drain(10), attempts)
+        """
+    )
+    assert done.stdout == "[] [1, 2]\n", done.stderr
+
+
 # --- timeouts ------------------------------------------------------------------------------
 
 
@@ -387,6 +546,18 @@ def test_a_task_that_is_in_time_is_not_reported(manager, caplog):
     assert manager.drain(10) == []
     assert [each is not None for each in seen] == [True] * 3 + [False] * 3
     assert caplog.records == []
+
+
+def test_a_coroutine_that_cannot_suspend_is_watched(manager, caplog):
+    """It runs in the thread of its batch, where nobody can cancel it."""
+
+    async def busy():
+        wait_for(lambda: current_task().cancelled, 10, "its deadline")
+        wait_for(lambda: "runs for longer" in caplog.text, 10, "a report")
+
+    submit(manager, task(busy, timeout=0.05))
+    assert manager.drain(10) == []
+    assert "came to its end after" in caplog.text
 
 
 def test_nobody_waits_for_a_task_that_asks_at_the_end():

@@ -32,6 +32,12 @@ class TaskHost(Protocol):
         It raises only what a signal's handler raised.
         """
 
+    #: Whether tasks are shown to the host as they are added.
+    checks: bool
+
+    def give(self, batch: BackgroundTasks, executor: Executor) -> None:
+        """Submit a batch to an executor; if that raises, its tasks are reported as lost."""
+
     def reroute(self, batch: BackgroundTasks, task: BackgroundTask) -> bool:
         """Take a task, added to a running batch, that is not this batch's to run."""
 
@@ -109,7 +115,7 @@ class Executor:
         Raises:
             Exception: it cannot be; the tasks are reported as lost.
         """
-        alarm().at(monotonic() + delay, partial(self.submit, batch))
+        alarm().at(monotonic() + delay, partial(batch.host.give, batch, self))
 
     def discard(self, batch: BackgroundTasks, reason: str) -> None:
         """Forget a held batch whose request failed."""

@@ -14,7 +14,7 @@ from typing import Any
 
 from wsgibg import _running
 from wsgibg._aio import when_forked
-from wsgibg._attempt import at_work, interrupted
+from wsgibg._attempt import cut_short, cuts, interrupted
 from wsgibg._report import report
 from wsgibg.background import BackgroundTask, BackgroundTasks, seal
 
@@ -58,7 +58,8 @@ def cut(batch: BackgroundTasks, why: str) -> list[BackgroundTask]:
     Returns:
         The tasks that were reported.
     """
-    batch.cut = reason = f"it had not started {why}. {REMEDY}"
+    reason = f"it had not started {why}. {REMEDY}"
+    cut_short(batch, reason)
     # Whoever seals a batch sees to its tasks: the thread that runs it, or this one.
     left = seal(batch)
     if not left:
@@ -68,9 +69,13 @@ def cut(batch: BackgroundTasks, why: str) -> list[BackgroundTask]:
     running = [] if task is None or task is batch.ended else [task]
     for task in running:
         interrupted[id(batch)] = task
-        if id(batch) not in at_work:  # it has just ended
+        if batch not in _running.at_work():  # it has just ended
             interrupted.pop(id(batch), None)
-        report(batch.host, "interrupted", task, f"it was running {why}. {REMEDY}")
+        trial = batch.trial
+        if trial is not None:
+            trial.unwatch()  # or the alarm's thread kept the process
+        words = f"it was running {why}. {REMEDY}"
+        report(batch.host, "interrupted", task, words, _running.attempt_of(task, batch))
     for task in waiting:
         report(batch.host, "lost", task, reason)
     return running + waiting
@@ -97,11 +102,13 @@ class Life:
 
     def unpooled(self) -> list[BackgroundTasks]:
         """The batches that run in the server's own threads, but for that of this thread."""
+        mine = _running.here.place.batch
         pooled = {each for pool in self.pools.copy() for each in pool.unended.copy()}
         return [
             batch
-            for batch in at_work.copy().values()
-            if not batch.cut and batch is not _running.here.batch and id(batch) not in pooled
+            for batch in _running.at_work()
+            if batch.executor is not None  # else it is the parent's, whose task has forked
+            and not (batch.cut or batch is mine or id(batch) in pooled)
         ]
 
     def end(self, limit: Limit | None = None) -> list[BackgroundTask]:
@@ -127,21 +134,22 @@ class Life:
             why: the end of "it was running ...", for the reports.
         """
         # What every batch that has not begun looks at.
+        cuts.add(True)
         BackgroundTasks.cut = f"it had not started {why}. {REMEDY}"
         for pool in self.pools.copy():
             pool.cut([], why)
-        for batch in at_work.copy().values():
+        for batch in _running.at_work():
             if "cut" not in vars(batch):
                 cut(batch, why)
 
     def forked(self) -> None:
         """In a forked child: pools, threads, and what they have to run, are the parent's."""
-        batch = _running.here.batch
+        batch = _running.here.place.batch
         if batch is not None:  # a task has forked; the parent runs what comes after it
             seal(batch)
             deque(batch.pending or (), 0)
-            batch.after = None
-        at_work.clear()
+            batch.after = batch.executor = None
+        _running.alone()
         interrupted.clear()
         vars(self).pop("opening", None)
         for pool in self.pools:
@@ -168,7 +176,7 @@ class _End:
             waiting = [*self.busy_pools(), *self.busy_threads(patience)]
             if waiting:
                 waiting[0](monotonic() + STEP)
-            elif fresh := self.life.pools.copy() - self.over:
+            elif fresh := {p for p in self.life.pools.copy() if p not in self.over or p.postponed}:
                 for pool in fresh:
                     self.close(pool)
             else:

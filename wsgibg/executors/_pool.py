@@ -14,7 +14,7 @@ from typing import Literal, TypeVar
 
 from wsgibg import _running
 from wsgibg._alarm import Entry, alarm
-from wsgibg._attempt import leave_batch, run_batch
+from wsgibg._attempt import cut_short, leave_batch, run_batch
 from wsgibg._report import report
 from wsgibg.background import BackgroundTask, BackgroundTasks, seal
 from wsgibg.executors._life import REMEDY, cut, life
@@ -106,19 +106,26 @@ class Pool:
             with clock.changed:  # it comes back when it has been noted down
                 entry = clock.at(due, partial(self.come_back, batch))
                 self.postponed[id(batch)] = batch, entry
-        except RuntimeError:
-            # Python 3.12 starts no thread any more once the main one has ended: this one waits.
-            sleep(delay)
-            self.come_back(batch)
+            life.pools.add(self)  # it may be over, and forgotten
+        except BaseException as error:
+            if isinstance(error, RuntimeError) and not threading.main_thread().is_alive():
+                # Python 3.12 starts no thread once the main one has ended: this one waits.
+                sleep(delay)
+                self.come_back(batch)
+                return
+            self.unended.pop(id(batch), None)
+            raise
 
     def come_back(self, batch: BackgroundTasks) -> None:
         """Queue a batch whose time has come; called by the alarm's thread."""
-        self.postponed.pop(id(batch), None)
         self.queue.append(batch)
+        self.postponed.pop(id(batch), None)
         try:
             self.idle.pop().release()
         except IndexError:
             self.grow(batch)
+        except RuntimeError:
+            pass  # all were woken at this moment
 
     def give_up(self, deadline: float) -> list[BackgroundTask]:
         """Report the tasks that would be tried again after a deadline, and return them."""
@@ -133,7 +140,7 @@ class Pool:
     def wait_for_room(self, batch: BackgroundTasks) -> bool:
         """Wait until a batch may be queued, and tell whether it may."""
         # A task that waited could wait for itself.
-        while self.blocks and not self.closed and _running.here.batch is None:
+        while self.blocks and not self.closed and _running.here.place.batch is None:
             room = held_lock()
             try:
                 self.blocked.append(room)
@@ -193,6 +200,10 @@ class Pool:
                 del batch
         finally:
             self.places.append(place)
+            # Somebody may have queued a batch when this thread had looked for the last time.
+            if self.queue and not self.foreign:
+                with suppress(IndexError):
+                    self.grow(self.queue[0])
             self.forget_if_over()
 
     def rest(self, wake: threading.Lock) -> None:
@@ -308,7 +319,7 @@ class Pool:
 
     def lose(self, batch: BackgroundTasks, reason: str) -> list[BackgroundTask]:
         """Report a batch that will not be run, leave what waits for it, and return its tasks."""
-        batch.cut = reason
+        cut_short(batch, reason)
         left = seal(batch)
         for task in left:
             report(batch.host, "lost", task, reason)

@@ -63,6 +63,7 @@ class PooledExecutor(Executor):
             batches = [batch for batch in pool.others() if batch.retried is not None]
             if not batches:
                 return []
+        batches += [each for each in pool.others() if each.retried and each not in batches]
         left = [batch for batch in batches if id(batch) in pool.unended]
         return [task for batch in left for task in _unended(batch)]
 

@@ -115,7 +115,7 @@ class ExecutorTable:
                 batches[executor] = request_collector(cast(TaskSink, self), asks=self.checks)
             batches[executor].tasks.append(task)
             if task.special:
-                batches[executor].has_options = batches[executor].watched = True
+                batches[executor].has_options = True
             # Inside the task, current_tasks() is its batch; the request's collector is closed.
             task.context.run(source_var.set, batches[executor])
         return list(batches.items())

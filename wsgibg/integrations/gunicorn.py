@@ -64,7 +64,8 @@ def _warnings(worker: Any) -> list[str]:
     """What of the configuration will cut tasks, and what to set."""
     cfg, warnings = worker.cfg, []
     seconds = cfg.graceful_timeout - _margin(cfg)
-    patience = max((each.drain_timeout for each in list(life.executors)), default=0)
+    pools = [each for each in list(life.executors) if each not in life.inline]
+    patience = max((each.drain_timeout for each in pools), default=0)
     if patience > seconds:
         warnings.append(
             f"--graceful-timeout is {cfg.graceful_timeout} s, so a worker that stops reports its"
