@@ -44,7 +44,13 @@ class Trial:
             try:
                 self.entry = alarm().at(self.deadline, self._late)
             except RuntimeError as error:  # no thread is started any more
-                log.warning("Nobody watches the timeout of %s: %s.", self.task.name, error)
+                log.warning(
+                    "Nobody watches the timeout of background task %s (%s): %s.",
+                    self.task.name,
+                    self.task.id,
+                    error,
+                    extra={"task_id": self.task.id},
+                )
 
     def _late(self) -> None:
         log.error(
@@ -145,10 +151,11 @@ def tried_again(
     try:
         batch.executor.retry(again, delay)
     except BaseException as refusal:
-        log.exception("%r does not try a task again.", batch.executor)
+        log.exception("%r does not try a task again.", batch.executor, extra={"task_id": task.id})
         for each in again.tasks:
             report(host, "lost", each, f"its executor failed ({refusal!r})")
         again.tasks.clear()
+        again.retried = None
         if again.after is not None:
             again.after()
         if not isinstance(refusal, Exception):

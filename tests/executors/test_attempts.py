@@ -9,7 +9,6 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Iterator
 from contextvars import ContextVar
 
 import pytest
@@ -32,20 +31,6 @@ from wsgibg import (
 from wsgibg._attempt import run_batch
 from wsgibg.exceptions import TaskRefused
 from wsgibg.executors._life import life
-
-EXECUTORS = {"inline": InlineExecutor, "thread": lambda: ThreadExecutor(workers=2)}
-
-
-@pytest.fixture(params=EXECUTORS)
-def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    executor = EXECUTORS[request.param]()
-    yield executor
-    assert executor.shutdown() == []
-
-
-@pytest.fixture
-def manager(executor: Executor) -> TaskManager:
-    return TaskManager(executor)
 
 
 class Flaky:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Iterator
 from contextvars import ContextVar
 
 import pytest
@@ -16,34 +15,12 @@ from wsgibg import (
     App,
     BackgroundTasks,
     Depends,
-    Executor,
-    InlineExecutor,
     TaskManager,
-    ThreadExecutor,
     _attempt,
     current_task,
     current_tasks,
     wrap,
 )
-
-EXECUTORS: dict[str, Callable[[], Executor]] = {
-    "inline": InlineExecutor,
-    "thread": lambda: ThreadExecutor(workers=2),
-    "one thread": lambda: ThreadExecutor(workers=1),
-}
-
-
-@pytest.fixture(params=EXECUTORS)
-def executor(request: pytest.FixtureRequest) -> Iterator[Executor]:
-    executor = EXECUTORS[request.param]()
-    yield executor
-    assert executor.shutdown() == []
-
-
-@pytest.fixture
-def manager(executor: Executor) -> TaskManager:
-    return TaskManager(executor)
-
 
 variable: ContextVar[str] = ContextVar("variable")
 

@@ -74,17 +74,21 @@ class Pool:
                 return
             self.unended[id(batch)] = batch
             self.queue.append(batch)
-            try:
-                self.idle.pop().release()
-            except IndexError:
-                self.grow(batch)
-            except RuntimeError:
-                pass  # all were woken at this moment
+            self.wake_one(batch)
             if self.closed:
                 self.run_if_queued(batch)
         except BaseException as error:
             self.settle(batch, error)
             raise
+
+    def wake_one(self, batch: BackgroundTasks) -> None:
+        """Have a thread look at the queue, which a batch is in by now."""
+        try:
+            self.idle.pop().release()
+        except IndexError:
+            self.grow(batch)
+        except RuntimeError:
+            pass  # all were woken at this moment
 
     def settle(self, batch: BackgroundTasks, error: BaseException) -> None:
         """Report a batch whose thread was stopped while it handed it over, unless it has begun."""
@@ -120,12 +124,7 @@ class Pool:
         """Queue a batch whose time has come; called by the alarm's thread."""
         self.queue.append(batch)
         self.postponed.pop(id(batch), None)
-        try:
-            self.idle.pop().release()
-        except IndexError:
-            self.grow(batch)
-        except RuntimeError:
-            pass  # all were woken at this moment
+        self.wake_one(batch)
 
     def give_up(self, deadline: float) -> list[BackgroundTask]:
         """Report the tasks that would be tried again after a deadline, and return them."""
