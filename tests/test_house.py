@@ -73,6 +73,7 @@ CORE = {
     "openapi.models": 3,
     "params": 3,
     "_route_options": 3,
+    "_forwarding": 3.5,
     "_models": 3.5,
     "_scope": 4,
     "_signature": 4,

@@ -188,7 +188,7 @@ def run_pending(  # noqa: C901 (divided, it would cost 0.06 µs a task for each 
                 continue
             begin(batch, task)
             known = True
-            if task.injected:
+            if task.injected or batch.host.surroundings:
                 _run_injected(batch, rest or pending, task)
                 continue
         if known:

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from wsgibg._task import BackgroundTask
 from wsgibg.exceptions import FastAPIError
 
-__all__ = ["Around", "Calling", "Injecting", "injecting"]
+__all__ = ["Around", "AroundTask", "Calling", "Injecting", "injecting"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
 #: Puts something around what a task awaits, such as a time limit.
 Around = Callable[[Awaitable[Any]], Awaitable[Any]]
+#: Makes the context manager that an attempt of a task runs in.
+AroundTask = Callable[[BackgroundTask], AbstractContextManager[object]]
 
 
 class Injecting(Protocol):
@@ -23,7 +26,12 @@ class Injecting(Protocol):
     def accept(self, task: BackgroundTask) -> None:
         """Take a task on, or raise `TaskRefused` if it asks for what only a request has."""
 
-    def invoke(self, task: BackgroundTask, around: Around | None = None) -> Any:
+    def invoke(
+        self,
+        task: BackgroundTask,
+        around: Around | None = None,
+        surroundings: Sequence[AroundTask] = (),
+    ) -> Any:
         """Make a task's call: what it has injected, then itself, then the exits."""
 
     def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Coroutine, Mapping, Sequence
+from contextlib import ExitStack, closing, suppress
 from contextvars import copy_context
 from functools import partial
 from inspect import isawaitable, isclass, isroutine
 from types import CoroutineType, MethodType
-from typing import Any
+from typing import Any, cast
 from weakref import WeakKeyDictionary
 
 from wsgibg import _running
-from wsgibg._aio import drive, hop, lend
-from wsgibg._calling import Around
+from wsgibg._aio import can_suspend, drive, hop, lend
+from wsgibg._calling import Around, AroundTask
 from wsgibg._exits import Exit, leave
 from wsgibg._interpret import enter, enter_async, enter_lent
 from wsgibg._running import TaskContext, context_of, task_var
@@ -31,7 +31,10 @@ __all__ = ["Injector"]
 _Plans = dict[tuple[str, ...], TaskPlan]
 #: By the function; a plan does not refer to it, so both may go.
 _Known = WeakKeyDictionary[Any, _Plans]
-_EMPTY = TaskPlan((), (), asynchronous=True, hops=True, itself_hops=True)
+#: For a function that has nothing injected, by whether it may suspend.
+_EMPTY = [
+    TaskPlan((), (), asynchronous=True, hops=hops, itself_hops=hops) for hops in (False, True)
+]
 
 
 class Injector:
@@ -98,13 +101,19 @@ class Injector:
         return plan.asynchronous and not plan.hops and self._owner.tasks.lends
 
     # -------------------------------------------------------------- one attempt of a task
-    def invoke(self, task: BackgroundTask, around: Around | None = None) -> Any:
+    def invoke(
+        self,
+        task: BackgroundTask,
+        around: Around | None = None,
+        surroundings: Sequence[AroundTask] = (),
+    ) -> Any:
         """Make a task's call, in a copy of its context: dependencies, itself, exits.
 
         Args:
-            task: a task that has parameters to inject.
+            task: the task.
             around: puts something around what the task awaits; a call that cannot suspend is
                 not shown to it.
+            surroundings: make the context managers that all of this runs in.
 
         Returns:
             What the task returned; there is nothing to await any more.
@@ -112,14 +121,15 @@ class Injector:
         Raises:
             BaseException: what the task, a dependency or an exit raised.
         """
-        plan = self._plan(task, *self._current)
+        plan = self._plan(task, *self._current) if task.injected else _EMPTY[can_suspend(task.func)]
         context = task.context.copy()  # (a task that is in its own context would be a cycle)
         batch = _running.here.place.batch
         inside = None if batch is None else context_of(task, batch)
         if plan.asynchronous:  # in the loop's thread a task is known by its context alone
             context.run(task_var.set, inside)
         tasks = context.run(current_tasks) if batch is None else batch
-        return drive(self._attempt(plan, task, tasks, around, inside), context)
+        attempt = self._attempt(plan, task, tasks, around, inside)
+        return drive(_within(surroundings, task, attempt) if surroundings else attempt, context)
 
     async def _attempt(
         self,
@@ -148,7 +158,7 @@ class Injector:
     def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         """Call a function at once; see `wsgibg._calling.Calling.call`."""
         task = BackgroundTask(func, *args, **kwargs)
-        plan = _EMPTY
+        plan = _EMPTY[True]
         if task.injected:
             self.accept(task)
             plan = self._plan(task, *self._current)
@@ -166,6 +176,25 @@ class Injector:
         finally:
             scope.end(delivered=True)
         return result
+
+
+async def _within(
+    surroundings: Sequence[AroundTask], task: BackgroundTask, attempt: Coroutine[Any, Any, Any]
+) -> Any:
+    """Make an attempt inside of context managers, the first of which is the outermost."""
+    failed: BaseException | None = None
+    try:
+        with closing(attempt), ExitStack() as stack:
+            for make in surroundings:
+                stack.enter_context(make(task))
+            try:
+                return await attempt
+            except BaseException as error:
+                failed = error
+                raise
+        raise cast(BaseException, failed)  # it has failed, also where one swallows the reason
+    finally:
+        del failed  # a frame that holds its own exception is a cycle
 
 
 _SCOPES: tuple[Scope, ...] = ("function", "request", "tasks")

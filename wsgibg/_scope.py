@@ -117,7 +117,7 @@ class RequestScope:
         if collector.sink is CLOSED:
             CLOSED.accept(task)
         self.owner.tasks.check(task, self.owner.injector)
-        if task.special:  # it may have come by a collector that was adopted
+        if task.special or self.owner.tasks.surroundings:
             collector.has_options = True
         closing = (value for _, value in (*(self.early or ()), *(self.exits or ())))
         lasting = (value for _, value in self.late or ())

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from wsgibg._calling import Calling
 from wsgibg._compile import Compiled
+from wsgibg._forwarding import HasTasks
 from wsgibg._injector import Injector
 from wsgibg._match import NO_MATCH, RouteTable
 from wsgibg._overrides import Overrides
@@ -23,7 +24,7 @@ from wsgibg.exception_handlers import ExceptionHandlers
 from wsgibg.exceptions import HTTPException, RegistrationError
 from wsgibg.executors import Executor
 from wsgibg.executors.inline import InlineExecutor
-from wsgibg.manager import AfterTaskError, HasTasks, TaskHook, TaskManager
+from wsgibg.manager import AfterTaskError, TaskHook, TaskManager
 from wsgibg.params import Scope
 from wsgibg.responses import RedirectResponse, Response, status_line
 from wsgibg.routing import APIRoute, APIRouter, Mount

@@ -11,13 +11,14 @@ from werkzeug.wsgi import ClosingIterator
 
 from wsgibg._calling import Calling
 from wsgibg._ending import is_whole, rescue
+from wsgibg._forwarding import HasTasks
 from wsgibg._injector import Injector
 from wsgibg._scope import RequestScope
 from wsgibg.background import source_var
 from wsgibg.exception_handlers import ExceptionHandlers, text_of
 from wsgibg.executors import Executor
 from wsgibg.executors.inline import InlineExecutor
-from wsgibg.manager import AfterTaskError, HasTasks, TaskManager
+from wsgibg.manager import AfterTaskError, TaskManager
 
 __all__ = ["WrappedApp", "wrap"]
 

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from wsgibg._aio import lending_possible
 from wsgibg._attempt import leave_batch
-from wsgibg._calling import Around, Calling, Injecting, injecting
+from wsgibg._calling import Around, AroundTask, Calling, Injecting, injecting
 from wsgibg._countdown import Countdown
 from wsgibg._hooks import Hooks, TaskHook
 from wsgibg._ledger import Ledger
@@ -28,7 +28,7 @@ from wsgibg.executors import Executor, resolve
 from wsgibg.executors._table import ExecutorTable
 from wsgibg.records import RETURNED, Outcome, TaskEvent, TaskRecord
 
-__all__ = ["AfterTaskError", "HasTasks", "TaskHook", "TaskManager"]
+__all__ = ["AfterTaskError", "TaskHook", "TaskManager"]
 
 log: logging.Logger = logging.getLogger("wsgibg.background")
 
@@ -76,6 +76,8 @@ class TaskManager(Calling, ExecutorTable):
         self.lends: bool = async_inline and lending_possible()
         self.watched: bool = False
         self.hooks: Hooks = Hooks()
+        #: Make what each attempt runs in, the outermost first.
+        self.surroundings: tuple[AroundTask, ...] = ()
         self._ledger = Ledger(self)
         #: Whether it was warned that another manager's options hold for its tasks.
         self._told = False
@@ -99,10 +101,52 @@ class TaskManager(Calling, ExecutorTable):
         """
         self.hooks.add(hook)
         self.watched = True
-        if not self.checks:  # collectors of compiled routes do not show their tasks yet
+        self._look_at_each_task()
+        return hook
+
+    def around_task(self, make: AroundTask) -> AroundTask:
+        """Have each attempt of each task run inside a context manager.
+
+        It is entered and left in the thread and in the `contextvars` context of the attempt: what
+        the task has injected is resolved inside, and its exits have run when it is left. It sees
+        what the attempt raises, but cannot undo that it failed. What it raises itself fails the
+        attempt. Those that were given first are outermost.
+
+        Args:
+            make: called with the `BackgroundTask` for each attempt; gives a context manager.
+
+        Returns:
+            The function, so that this can be used as a decorator.
+
+        Raises:
+            TypeError: it cannot be called.
+
+        Example:
+            >>> from contextlib import contextmanager
+            >>> from wsgibg import App
+            >>> app = App()
+            >>> @app.tasks.around_task
+            ... @contextmanager
+            ... def timed(task):
+            ...     print(task.name, "begins")
+            ...     yield
+            ...     print(task.name, "has succeeded")
+        """
+        if not callable(make):
+            msg = (
+                f"around_task() was given {make!r}, which cannot be called."
+                " Pass a function that takes a task and returns a context manager."
+            )
+            raise TypeError(msg)
+        self.surroundings = (*self.surroundings, make)
+        self._look_at_each_task()
+        return make
+
+    def _look_at_each_task(self) -> None:
+        """Be shown each task as it is added; collectors of compiled routes do not do so yet."""
+        if not self.checks:
             self.checks = True
             self.hooks.changed()
-        return hook
 
     def record(self, event: TaskEvent) -> None:
         """Take note of an event, and give it to every hook; what one raises is logged.
@@ -160,8 +204,9 @@ class TaskManager(Calling, ExecutorTable):
             self.holds = True
 
     def invoke(self, task: BackgroundTask, around: Around | None = None) -> Any:
-        """Make the call of a task that has parameters to inject; see `TaskHost.invoke`."""
-        return injecting(getattr(task, "_injector", self.injector)).invoke(task, around)
+        """Make the call of a task that takes more than a call; see `TaskHost.invoke`."""
+        injector = injecting(getattr(task, "_injector", self.injector))
+        return injector.invoke(task, around, self.surroundings)
 
     def resolve(self, name: str) -> Callable[..., Any]:
         """The function that ``module:qualified.name`` names."""
@@ -226,6 +271,8 @@ class TaskManager(Calling, ExecutorTable):
 
     def give(self, batch: BackgroundTasks, executor: Executor) -> None:
         """Give a batch to its executor."""
+        if self.surroundings:
+            batch.has_options = True
         batch.host = self
         batch.executor = executor
         try:
@@ -329,30 +376,3 @@ class TaskManager(Calling, ExecutorTable):
         for task in seal(batch):
             report(self, "lost", task, f"its executor failed ({error!r})")
         leave_batch(batch)
-
-
-class HasTasks:
-    """What an application forwards to its manager."""
-
-    tasks: TaskManager
-
-    def drain(self, timeout: float = 25.0) -> list[BackgroundTask]:
-        """Wait for the tasks that were handed to executors; see `TaskManager.drain`."""
-        return self.tasks.drain(timeout)
-
-    def shutdown(self) -> list[BackgroundTask]:
-        """Drain the executors and have them take no more; see `TaskManager.shutdown`."""
-        return self.tasks.shutdown()
-
-    def install_signal_handlers(self, signals: Iterable[int] = (SIGTERM,)) -> None:
-        """Have signals drain the process before they do what they did until now.
-
-        For servers that die of the signal itself. Call it where the application is made.
-
-        Args:
-            signals: their numbers. One that is ignored stays so.
-
-        Raises:
-            RuntimeError: this is not the main thread, or a handler is there that is not Python's.
-        """
-        self.tasks.install_signal_handlers(signals)

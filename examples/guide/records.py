@@ -4,10 +4,20 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from queue import SimpleQueue
 from typing import Any
 
-from wsgibg import App, BackgroundTasks, HTTPException, TaskEvent, ThreadExecutor, current_task
+from wsgibg import (
+    App,
+    BackgroundTask,
+    BackgroundTasks,
+    HTTPException,
+    TaskEvent,
+    ThreadExecutor,
+    current_task,
+)
 
 app = App(executor=ThreadExecutor())
 
@@ -75,6 +85,23 @@ def count(event: TaskEvent) -> None:
 
 
 # --8<-- [end:hook]
+
+
+# --8<-- [start:around]
+seconds: dict[str, float] = {}
+
+
+@app.tasks.around_task
+@contextmanager
+def measure(each: BackgroundTask) -> Iterator[None]:
+    begun = time.monotonic()
+    try:
+        yield
+    finally:
+        seconds[each.name] = time.monotonic() - begun
+
+
+# --8<-- [end:around]
 
 
 # --8<-- [start:slow]

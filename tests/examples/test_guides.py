@@ -281,6 +281,7 @@ def test_records():
     assert listed["name"].endswith(".shrink_all")
     assert requests.get("/jobs/unknown").status_code == 404
     assert module.seen == {"added": 1, "started": 1, "progress": 2, "succeeded": 1}
+    assert list(module.seconds) == [listed["name"]]
 
 
 def test_records_of_failures():

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from time import monotonic
 from typing import Any, Protocol
 
 from wsgibg._alarm import alarm
-from wsgibg._calling import Around
+from wsgibg._calling import Around, AroundTask
 from wsgibg.background import BackgroundTask, BackgroundTasks
 from wsgibg.records import TaskEvent
 
@@ -35,6 +35,9 @@ class TaskHost(Protocol):
     #: Whether tasks are shown to the host as they are added.
     checks: bool
 
+    #: What each attempt runs inside of: `invoke` then makes the call of every task.
+    surroundings: Sequence[AroundTask]
+
     def give(self, batch: BackgroundTasks, executor: Executor) -> None:
         """Submit a batch to an executor; if that raises, its tasks are reported as lost."""
 
@@ -42,12 +45,14 @@ class TaskHost(Protocol):
         """Take a task, added to a running batch, that is not this batch's to run."""
 
     def invoke(self, task: BackgroundTask, around: Around | None = None) -> Any:
-        """Make the call of a task that has parameters to inject, and exit what they opened.
+        """Make the call of a task with what it has injected, and exit what that opened.
 
         Args:
-            task: a task whose ``injected`` is not empty.
+            task: the task.
             around: puts something around what the task awaits, such as a time limit; a call that
                 cannot suspend is not shown to it.
+
+        All of that happens inside of the `surroundings`.
 
         Returns:
             What the task returned, which was awaited where it could be.
