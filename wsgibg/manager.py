@@ -210,8 +210,9 @@ class TaskManager(Calling, ExecutorTable):
             except Exception as error:  # noqa: BLE001 (told of each task)
                 self._not_taken(tasks, executor, error)
             return
+        sink = tasks.sink  # what a task adds is looked at as in the request
         left = seal(tasks)
-        batches = self._sorted(self.applicable(left, outcome, tasks.held))
+        batches = self._sorted(self.applicable(left, outcome, tasks.held), sink)
         left.clear()
         if batches:  # what a task adds to the request's collector joins the first
             tasks.hand_on_to(batches[0][1])
@@ -317,7 +318,7 @@ class TaskManager(Calling, ExecutorTable):
         if stays and outcome.suits(options.when):
             return False
         batch.ended = task  # from here on it is the other batch's to report
-        apart = request_collector(None)
+        apart = request_collector(batch.sink)
         apart.tasks.append(task)
         apart.has_options = True
         self.submit(apart, outcome)
