@@ -8,13 +8,28 @@ from typing import Any, ParamSpec, Protocol, TypeVar, overload
 from wsgibg._task import BackgroundTask
 from wsgibg.exceptions import FastAPIError
 
-__all__ = ["Around", "Calling", "Injecting", "injecting"]
+__all__ = ["Around", "Calling", "Injecting", "injecting", "unlimited"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: Puts something around what a task awaits, such as a time limit.
-Around = Callable[[Awaitable[Any]], Awaitable[Any]]
+
+class Around(Protocol):
+    """Puts something around what a task awaits, such as a time limit."""
+
+    def __call__(self, awaitable: Awaitable[Any], *, leaving: bool = False) -> Awaitable[Any]:
+        """What is awaited in its place.
+
+        Args:
+            awaitable: a dependency, the task itself, or an exit.
+            leaving: whether it is an exit.
+        """
+
+
+def unlimited(awaitable: Awaitable[Any], *, leaving: bool = False) -> Awaitable[Any]:
+    """Nothing around it."""
+    del leaving
+    return awaitable
 
 
 class Injecting(Protocol):
@@ -23,7 +38,7 @@ class Injecting(Protocol):
     def accept(self, task: BackgroundTask) -> None:
         """Take a task on, or raise `TaskRefused` if it asks for what only a request has."""
 
-    def invoke(self, task: BackgroundTask, around: Around | None = None) -> Any:
+    def invoke(self, task: BackgroundTask, around: Around = unlimited) -> Any:
         """Make a task's call: what it has injected, then itself, then the exits."""
 
     def call(self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from wsgibg import _running
 from wsgibg._aio import drive, hop, lend
-from wsgibg._calling import Around
+from wsgibg._calling import Around, unlimited
 from wsgibg._exits import Exit, leave
 from wsgibg._interpret import enter, enter_async, enter_lent
 from wsgibg._running import TaskContext, context_of, task_var
@@ -98,13 +98,13 @@ class Injector:
         return plan.asynchronous and not plan.hops and self._owner.tasks.lends
 
     # -------------------------------------------------------------- one attempt of a task
-    def invoke(self, task: BackgroundTask, around: Around | None = None) -> Any:
+    def invoke(self, task: BackgroundTask, around: Around = unlimited) -> Any:
         """Make a task's call, in a copy of its context: dependencies, itself, exits.
 
         Args:
             task: a task that has parameters to inject.
-            around: puts something around what the task awaits; a call that cannot suspend is
-                not shown to it.
+            around: puts something around what the task, its dependencies and their exits await;
+                a call that cannot suspend is not shown to it.
 
         Returns:
             What the task returned; there is nothing to await any more.
@@ -126,18 +126,18 @@ class Injector:
         plan: TaskPlan,
         task: BackgroundTask,
         tasks: BackgroundTasks,
-        around: Around | None,
+        around: Around,
         inside: TaskContext | None,
     ) -> Any:
         exits: list[Exit] = []
-        run = _Run(plan, dict.fromkeys(_SCOPES, exits), lambda: tasks, self._lends(plan))
+        run = _Run(plan, dict.fromkeys(_SCOPES, exits), lambda: tasks, self._lends(plan), around)
         result, error = None, None
         try:
             try:
-                result = await run.result(task, around, inside)
+                result = await run.result(task, inside)
             except BaseException as raised:  # noqa: BLE001 (raised below, after the exits)
                 error = raised
-            error = _outcome(error, await leave(exits, error, lent=run.lent))
+            error = _outcome(error, await leave(exits, error, lent=run.lent, around=around))
             if error is not None:
                 raise error
             return result
@@ -211,8 +211,10 @@ class _Run:
         stacks: Mapping[Any, list[Exit]],
         collector: Callable[[], BackgroundTasks],
         lent: bool,
+        around: Around = unlimited,
     ) -> None:
         self.plan = plan
+        self.around = around
         self.stacks = stacks
         self.collector = collector
         self.lent = lent
@@ -220,7 +222,6 @@ class _Run:
     async def result(
         self,
         task: BackgroundTask,
-        around: Around | None = None,
         current: TaskContext | None = None,
     ) -> Any:
         """Resolve, call, and await what the call returns, with a task that is then current."""
@@ -235,7 +236,7 @@ class _Run:
             return lend(result)
         if isawaitable(result):
             task_var.set(current)
-            return await hop(result if around is None else around(result))
+            return await hop(self.around(result))
         return result
 
     async def dependency(self, step: Call, slots: dict[int, Any]) -> Any:
@@ -244,12 +245,12 @@ class _Run:
         made = step.func(*positional, **named)
         value = made
         if step.kind == "coroutine":
-            value = lend(made) if self.lent else await hop(made)
+            value = lend(made) if self.lent else await hop(self.around(made))
         elif step.kind != "call":
             if step.kind == "generator":
                 value = enter(made)
             else:
-                value = enter_lent(made) if self.lent else await enter_async(made)
+                value = enter_lent(made) if self.lent else await enter_async(made, self.around)
             self.stacks[step.scope].append((made, value))
         if step.adopts and isinstance(value, BackgroundTasks):
             self.collector().adopt(value)

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from wsgibg._aio import lending_possible
 from wsgibg._attempt import leave_batch
-from wsgibg._calling import Around, Calling, Injecting, injecting
+from wsgibg._calling import Around, Calling, Injecting, injecting, unlimited
 from wsgibg._countdown import Countdown
 from wsgibg._hooks import Hooks, TaskHook
 from wsgibg._ledger import Ledger
@@ -159,7 +159,7 @@ class TaskManager(Calling, ExecutorTable):
         if executor.durable:  # it may be known from the task's options alone
             self.holds = True
 
-    def invoke(self, task: BackgroundTask, around: Around | None = None) -> Any:
+    def invoke(self, task: BackgroundTask, around: Around = unlimited) -> Any:
         """Make the call of a task that has parameters to inject; see `TaskHost.invoke`."""
         return injecting(getattr(task, "_injector", self.injector)).invoke(task, around)
 
