@@ -45,7 +45,8 @@ def _run(executor, notes):
 
 
 def is_watched():
-    return any(getattr(each.call, "__func__", None) is Trial._late for each in alarm().entries)
+    entries = [*alarm().fresh.values(), *(each for _, _, each in alarm().heap)]
+    return any(getattr(each.call, "__func__", None) is Trial._late for each in entries)
 
 
 async def hang(notes, what):
