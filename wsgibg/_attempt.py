@@ -15,6 +15,7 @@ from typing import Any
 
 from wsgibg import _running
 from wsgibg._aio import can_suspend, lend, sequence
+from wsgibg._calling import unlimited
 from wsgibg._calls import is_async
 from wsgibg._names import named
 from wsgibg._report import failure, report
@@ -223,7 +224,7 @@ def _run_injected(
 ) -> None:
     """Run a task whose dependencies are resolved first; async or not, it has ended then."""
     batch.host.record(TaskEvent("started", task, attempt=attempt_of(task, batch)))
-    around = None if batch.trial is None else batch.trial.limit
+    around = unlimited if batch.trial is None else batch.trial.limit
     try:
         _check_result(task, batch.host.invoke(task, around))
     except BaseException as error:

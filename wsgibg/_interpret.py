@@ -6,7 +6,7 @@ left, calls what has all its inputs, and collects every error, as FastAPI does.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any, Protocol
 
 from pydantic_core import ValidationError
@@ -93,10 +93,13 @@ def enter(generator: Generator[Any, None, None]) -> Any:
         raise _no_yield(generator) from None
 
 
-async def enter_async(generator: AsyncGenerator[Any, None]) -> Any:
-    """The same for an async one, by a hop."""
+async def enter_async(
+    generator: AsyncGenerator[Any, None], around: Callable[[Any], Awaitable[Any]] | None = None
+) -> Any:
+    """The same for an async one, by a hop; `around` may put a limit around it."""
     try:
-        return await hop(generator.__anext__())
+        first: Awaitable[Any] = generator.__anext__()
+        return await hop(first if around is None else around(first))
     except StopAsyncIteration:
         raise _no_yield(generator) from None
 

@@ -114,14 +114,15 @@ class RequestScope:
     def accept(self, task: BackgroundTask) -> None:
         """Look at a task as it is added: can its executor carry it, are its arguments safe?"""
         collector = self.collector()
-        if collector.sink is CLOSED:
+        if collector.sink is CLOSED and collector.forward is None:
             CLOSED.accept(task)
         self.owner.tasks.check(task, self.owner.injector)
         if task.special or self.owner.tasks.surroundings:
             collector.has_options = True
         closing = (value for _, value in (*(self.early or ()), *(self.exits or ())))
         lasting = (value for _, value in self.late or ())
-        check_resources(task, closing, lasting, strict=self.owner.strict)
+        form = open_form(self.environ)
+        check_resources(task, closing, lasting, form, strict=self.owner.strict)
         self.owner.tasks.added(task)
 
     def adopt(self, background: BackgroundTask | BackgroundTasks) -> None:

@@ -28,10 +28,26 @@ class Trial:
             the next one finds the variables as they were when the task was added.
     """
 
-    __slots__ = ("begun", "deadline", "entry", "snapshot", "task")
+    __slots__ = (
+        "awaits",
+        "begun",
+        "deadline",
+        "entry",
+        "over",
+        "snapshot",
+        "stopped",
+        "task",
+        "timeout",
+        "told",
+    )
 
     def __init__(self, task: BackgroundTask, timeout: float | None) -> None:
         self.task = task
+        self.timeout = timeout or 0.0
+        #: Whether it awaits something, which is cancelled when its time is over; has that been?
+        self.awaits = self.stopped = False
+        #: Whether it was reported as late, and whether nothing is to be reported any more.
+        self.told = self.over = False
         self.snapshot = task.context
         task.context = self.snapshot.copy()
         self.begun = monotonic()
@@ -53,28 +69,56 @@ class Trial:
                 )
 
     def _late(self) -> None:
+        # In this order: who is stopped says so before he says that he awaits nothing any more.
+        if self.awaits or self.stopped:  # that is cancelled; what comes then, has as long again
+            self.stopped = False
+            self.entry = alarm().at(monotonic() + self.timeout, self._late)
+            if self.over:  # by now
+                self.unwatch()
+            return
+        self.told = True
         log.error(
             "Background task %s (%s) runs for longer than its timeout of %.3g s. A thread cannot"
             " be stopped: have it ask current_task().cancelled, or give its own calls a timeout.",
             self.task.name,
             self.task.id,
-            (self.deadline or 0.0) - self.begun,
+            self.timeout,
             extra={"task_id": self.task.id},
         )
 
-    def limit(self, awaitable: Any) -> Any:
-        """The awaitable of an async task, cancelled at the deadline."""
-        self.unwatch()
-        return awaitable if self.deadline is None else limited(awaitable, self.deadline)
+    def limit(self, awaitable: Any, *, leaving: bool = False) -> Any:
+        """What an attempt awaits, cancelled at the deadline.
 
-    def unwatch(self) -> bool:
-        """Report nothing at the deadline, and tell whether that was done."""
+        Exits that come after it must be able to do their work: each has as long again.
+        """
+        if self.deadline is None:
+            return awaitable
+        deadline = self.deadline
+        if leaving and (now := monotonic()) >= deadline:
+            deadline = now + self.timeout
+        self.awaits = True
+        return self._stopped_at(deadline, awaitable)
+
+    async def _stopped_at(self, deadline: float, awaitable: Any) -> Any:
+        try:
+            return await limited(awaitable, deadline)
+        except TimeoutError:
+            self.stopped = True
+            raise
+        finally:
+            self.awaits = False
+
+    def unwatch(self) -> None:
+        """Report nothing more."""
+        self.over = True
         entry, self.entry = self.entry, None
-        return entry is not None and not alarm().cancel(entry)
+        if entry is not None:
+            alarm().cancel(entry)
 
     def end(self) -> None:
         """The attempt is over: say so if it was reported as late."""
-        if self.unwatch():
+        self.unwatch()
+        if self.told:
             log.warning(
                 "Background task %s (%s) came to its end after %.3g s, longer than its timeout.",
                 self.task.name,

@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 from wsgibg._aio import lending_possible
 from wsgibg._attempt import leave_batch
-from wsgibg._calling import Around, AroundTask, Calling, Injecting, injecting
+from wsgibg._calling import Around, AroundTask, Calling, Injecting, injecting, unlimited
 from wsgibg._countdown import Countdown
 from wsgibg._hooks import Hooks, TaskHook
 from wsgibg._ledger import Ledger
@@ -203,7 +203,7 @@ class TaskManager(Calling, ExecutorTable):
         if executor.durable:  # it may be known from the task's options alone
             self.holds = True
 
-    def invoke(self, task: BackgroundTask, around: Around | None = None) -> Any:
+    def invoke(self, task: BackgroundTask, around: Around = unlimited) -> Any:
         """Make the call of a task that takes more than a call; see `TaskHost.invoke`."""
         injector = injecting(getattr(task, "_injector", self.injector))
         return injector.invoke(task, around, self.surroundings)
@@ -255,8 +255,9 @@ class TaskManager(Calling, ExecutorTable):
             except Exception as error:  # noqa: BLE001 (told of each task)
                 self._not_taken(tasks, executor, error)
             return
+        sink = tasks.sink  # what a task adds is looked at as in the request
         left = seal(tasks)
-        batches = self._sorted(self.applicable(left, outcome, tasks.held))
+        batches = self._sorted(self.applicable(left, outcome, tasks.held), sink)
         left.clear()
         if batches:  # what a task adds to the request's collector joins the first
             tasks.hand_on_to(batches[0][1])
@@ -364,7 +365,7 @@ class TaskManager(Calling, ExecutorTable):
         if stays and outcome.suits(options.when):
             return False
         batch.ended = task  # from here on it is the other batch's to report
-        apart = request_collector(None)
+        apart = request_collector(batch.sink)
         apart.tasks.append(task)
         apart.has_options = True
         self.submit(apart, outcome)

@@ -105,13 +105,14 @@ class Pool:
             self.lose(batch, _TOO_LATE % delay)
             return
         self.unended[id(batch)] = batch
-        clock = alarm()
+        entry = Entry(due, partial(self.come_back, batch))
+        self.postponed[id(batch)] = batch, entry  # before it can come back
+        life.pools.add(self)  # the pool may be over, and forgotten
         try:
-            with clock.changed:  # it comes back when it has been noted down
-                entry = clock.at(due, partial(self.come_back, batch))
-                self.postponed[id(batch)] = batch, entry
-            life.pools.add(self)  # it may be over, and forgotten
+            alarm().add(entry)
         except BaseException as error:
+            if self.postponed.pop(id(batch), None) is None and isinstance(error, Exception):
+                return  # it was given up meanwhile
             if isinstance(error, RuntimeError) and not threading.main_thread().is_alive():
                 # Python 3.12 starts no thread once the main one has ended: this one waits.
                 sleep(delay)

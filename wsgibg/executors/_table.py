@@ -9,6 +9,7 @@ from typing import cast
 
 from wsgibg._running import follow_patch
 from wsgibg.background import (
+    CLOSED,
     BackgroundTask,
     BackgroundTasks,
     TaskSink,
@@ -106,13 +107,22 @@ class ExecutorTable:
     def _all(self) -> Iterable[Executor]:
         return dict.fromkeys((self.executor, *self.executors.values(), *self._started))
 
-    def _sorted(self, tasks: Iterable[BackgroundTask]) -> list[tuple[Executor, BackgroundTasks]]:
-        """One batch for each executor, each in order."""
+    def _sorted(
+        self, tasks: Iterable[BackgroundTask], sink: TaskSink | None = None
+    ) -> list[tuple[Executor, BackgroundTasks]]:
+        """One batch for each executor, each in order.
+
+        Args:
+            tasks: what to divide.
+            sink: who is asked about what is added to the batches; by default this.
+        """
+        if sink is None or sink is CLOSED:
+            sink = cast(TaskSink, self)
         batches: dict[Executor, BackgroundTasks] = {}
         for task in tasks:
             executor = self.executor_of(task)
             if executor not in batches:
-                batches[executor] = request_collector(cast(TaskSink, self), asks=self.checks)
+                batches[executor] = request_collector(sink, asks=self.checks)
             batches[executor].tasks.append(task)
             if task.special:
                 batches[executor].has_options = True
