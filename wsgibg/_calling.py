@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
@@ -39,6 +39,10 @@ AroundTask = Callable[[BackgroundTask], AbstractContextManager[object]]
 
 class Injecting(Protocol):
     """Resolves what tasks, scripts and workers have injected; every application has one."""
+
+    @property
+    def overrides(self) -> Mapping[Any, Any]:
+        """What takes the place of dependencies now; another object when that has changed."""
 
     def accept(self, task: BackgroundTask) -> None:
         """Take a task on, or raise `TaskRefused` if it asks for what only a request has."""

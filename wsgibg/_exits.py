@@ -10,7 +10,7 @@ from wsgibg._aio import hop, lend
 from wsgibg._calling import Around, unlimited
 from wsgibg.exceptions import FastAPIError
 
-__all__ = ["Exit", "enterable", "leave", "leave_sync", "swallowed"]
+__all__ = ["Exit", "enterable", "leave", "leave_sync", "swallowed", "thrown"]
 
 #: A generator that stands at its ``yield``, and what it yielded.
 Exit = tuple[Any, Any]
@@ -77,7 +77,7 @@ async def _leave_async(
     generator: AsyncGenerator[Any, None], error: BaseException | None, lent: bool, around: Around
 ) -> BaseException | None:
     try:
-        step = generator.__anext__() if error is None else _thrown(generator, error)
+        step = generator.__anext__() if error is None else thrown(generator, error)
         try:
             if lent:
                 lend(step)
@@ -96,7 +96,7 @@ async def _leave_async(
         del error, step  # a frame that holds its own exception is a cycle
 
 
-async def _thrown(generator: AsyncGenerator[Any, None], error: BaseException) -> None:
+async def thrown(generator: AsyncGenerator[Any, None], error: BaseException) -> None:
     """`athrow` as a coroutine that lets go of the error: the bare awaitable would hold it."""
     try:
         await generator.athrow(error)

@@ -66,6 +66,11 @@ class Injector:
         overrides = dict(self._overrides)
         self._current = (WeakKeyDictionary() if overrides else self._declared, overrides)
 
+    @property
+    def overrides(self) -> Mapping[Any, Any]:
+        """What takes the place of dependencies now; another object when that has changed."""
+        return self._current[1]
+
     def accept(self, task: BackgroundTask) -> None:
         """Take a task on that has parameters to inject.
 

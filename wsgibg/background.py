@@ -331,8 +331,9 @@ def current_tasks() -> BackgroundTasks:
     if source is None:
         msg = (
             "current_tasks() was called outside a request. Call it while a request is handled"
-            " by an App, or by an application inside wsgibg.wrap(); in a thread you started,"
-            " run the function in contextvars.copy_context()."
+            " by an App, or by an application inside wsgibg.wrap(): one that is not wrapped has"
+            " no collector. In a thread you started, run the function in"
+            " contextvars.copy_context()."
         )
         raise RuntimeError(msg)
     return source.collector()

@@ -2,202 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from functools import partial
-from io import IOBase
-from threading import RLock
+import logging
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from werkzeug.wsgi import ClosingIterator, FileWrapper
+from werkzeug.wsgi import FileWrapper
 
 from wsgibg._calling import Calling
-from wsgibg._ending import is_whole, rescue
+from wsgibg._ending import is_whole
+from wsgibg._foreign import ForeignEnding, ForeignTasks, WatchedEnding, chunks_of
 from wsgibg._forwarding import HasTasks
+from wsgibg._inject import ViewValidationError, inject
 from wsgibg._injector import Injector
-from wsgibg._scope import RequestScope
-from wsgibg.background import BackgroundTask, BackgroundTasks, TaskSink, seal, source_var
-from wsgibg.exception_handlers import ExceptionHandlers, text_of
+from wsgibg._overrides import Overrides
+from wsgibg._signature import place_of
+from wsgibg.background import source_var
+from wsgibg.exception_handlers import ExceptionHandlers
 from wsgibg.executors import Executor
 from wsgibg.executors.inline import InlineExecutor
 from wsgibg.manager import AfterTaskError, TaskManager
 
-__all__ = ["WrappedApp", "wrap"]
+__all__ = [
+    "ViewValidationError",
+    "WrappedApp",
+    "inject",
+    "wrap",
+]
+
+log: logging.Logger = logging.getLogger("wsgibg.app")
 
 WSGIApp = Callable[..., Any]
-_CHUNK_SIZE = 64 * 1024
 #: Where bare WSGI code finds the collector.
 _KEY = "wsgibg.tasks"
 #: How many classes of bodies a wrapped application remembers.
 _MAX_CLASSES = 100
-_END: Any = object()
-#: What takes the place of an iterator that has come to its end.
-_SPENT: Iterator[bytes] = iter(())
 _new = object.__new__
 _set, _reset = source_var.set, source_var.reset
-#: Reentrant: a signal's handler may ask for the same collector.
-_making = RLock()
-
-
-class _List:
-    """The list of a collector until it is there; then the instance's own is found first."""
-
-    def __get__(self, tasks: ForeignTasks, kind: object) -> list[BackgroundTask]:
-        tasks.sink  # noqa: B018 (makes it)
-        return tasks.tasks
-
-
-class ForeignTasks(BackgroundTasks):
-    """The collector of a request of an application that is not ours, and what leads to it.
-
-    Most requests add no task. So this is all that is made for one; its scope, its list and who
-    is asked about tasks come when somebody looks for them.
-    """
-
-    # PERF: what each request sets and reads has slots: 0.15 µs.
-    __slots__ = ("_sink", "app", "environ")
-
-    #: The request; None when it was over before anybody had asked. (Its environ has this
-    #: collector: together they would be a cycle.)
-    environ: dict[str, Any] | None
-    #: Who wraps its application.
-    app: WrappedApp
-    #: The collector of the request around this one.
-    outer: BackgroundTasks | None = None
-    tasks = _List()
-    # Asked about the first task, it says whether it wants to be asked about others.
-    asks = True
-    _sink: TaskSink | None
-
-    @property
-    def sink(self) -> TaskSink:
-        """The request's scope, until the request is over."""
-        return self._sink or self._open()
-
-    @sink.setter
-    def sink(self, sink: TaskSink) -> None:
-        self._sink = sink
-
-    @property
-    def scope(self) -> ForeignScope | None:
-        """The request's scope, if anybody has asked for it, and the request is not over."""
-        return self._sink if isinstance(self._sink, ForeignScope) else None
-
-    def _open(self) -> TaskSink:
-        with _making:
-            if self._sink is None:
-                self.tasks = []
-                self.asks = self.app.tasks.checks
-                self._sink = ForeignScope(self)
-                # Whoever ends the request says so, then looks here; this is the other way round.
-                if self.environ is None:
-                    seal(self)
-        return self._sink
-
-
-del ForeignTasks.__del__  # type: ignore[attr-defined]  # (a request watches over it)
-
-
-class ForeignScope(RequestScope):
-    """A request of an application that is not ours, about whose tasks somebody has asked."""
-
-    def __init__(self, tasks: ForeignTasks) -> None:
-        self.tasks = tasks
-        self.environ = tasks.environ or {}
-        self.owner = tasks.app
-        self.outer = tasks.outer
-
-    def fail(self, error: BaseException) -> None:
-        """Note that the application failed, or could not be answered for."""
-        self.failure = f"its request failed ({text_of(error)})"
-
-    def end_foreign(self, *, delivered: bool) -> None:
-        """Hand the tasks over; the application has ended its own request by now."""
-        if not self.ended:
-            self.ended = True
-            self.hand_over(delivered=delivered)
-
-
-class ForeignEnding(ClosingIterator):
-    """A foreign application's body; closing it closes the body, then ends the request.
-
-    Args:
-        body: what the application returned.
-        iterator: its iterator.
-        tasks: the request's collector, which is the current one whenever the body's code runs.
-    """
-
-    # PERF: made where it is returned, with no __init__ and none of the base's lists: 0.6 µs.
-    __slots__ = ("_body", "_iterator", "_tasks")
-
-    _body: Any
-    _iterator: Iterator[bytes]
-    #: None once it is closed.
-    _tasks: ForeignTasks | None
-
-    __init__ = object.__init__
-
-    # PERF: so the end of the body is no exception that passes through Python, 0.3 µs.
-    def __iter__(self) -> Iterator[bytes]:  # type: ignore[override]
-        return iter(self._step, _END)
-
-    def __next__(self) -> bytes:
-        chunk: bytes = self._step()
-        if chunk is _END:
-            raise StopIteration
-        return chunk
-
-    def _step(self) -> Any:
-        """The next chunk, or what says that there is none."""
-        tasks = self._tasks
-        if tasks is None:
-            return _END
-        token = _set(tasks)
-        try:
-            chunk = next(self._iterator, _END)
-        finally:
-            _reset(token)
-        if tasks._sink is not None:
-            self.__class__ = _WatchedEnding
-        if chunk is _END:
-            self._iterator = _SPENT
-        return chunk
-
-    def close(self) -> None:
-        """Close the body, then hand the tasks over, once."""
-        tasks, self._tasks = self._tasks, None
-        if tasks is None:
-            return
-        token = _set(tasks)
-        try:
-            if (close := getattr(self._body, "close", None)) is not None:
-                close()
-        finally:
-            _reset(token)
-            tasks.environ = None
-            if tasks._sink is not None and (scope := tasks.scope) is not None:
-                scope.end_foreign(delivered=_is_spent(self._iterator))
-
-
-class _WatchedEnding(ForeignEnding):
-    """One with tasks, which are not lost with it. PERF: others need no finalizer, 0.1 µs."""
-
-    __slots__ = ()
-
-    def __del__(self) -> None:
-        if self._tasks is not None and (scope := self._tasks.scope) is not None:
-            rescue(scope, self.close)
-
-
-def _chunks(body: Any) -> Iterator[bytes]:
-    if isinstance(body, IOBase):  # a bare file is iterated by lines, however short or long
-        return iter(partial(body.read, _CHUNK_SIZE), b"")
-    return iter(body)
-
-
-def _is_spent(iterator: Any) -> bool:
-    """Whether an iterator has given everything, as far as it tells; a list's does."""
-    hint = getattr(iterator, "__length_hint__", None)
-    return hint is not None and hint() == 0
 
 
 class WrappedApp(Calling, HasTasks):
@@ -212,13 +52,27 @@ class WrappedApp(Calling, HasTasks):
     def __init__(self, app: WSGIApp, tasks: TaskManager, *, strict: bool = False) -> None:
         self.app = app
         self.tasks = tasks
-        self.injector: Injector = Injector(self)
+        self._overrides = Overrides(self._forget_plans)
+        self.injector: Injector = Injector(self, self._overrides)
         self.tasks.injector = self.tasks.injector or self.injector
         self.handlers: ExceptionHandlers = ExceptionHandlers()
         self.debug: bool = False
         self.strict: bool = strict
+        self._told = False
         #: By the class of a body, whether no code of the application runs while it is sent.
         self._kinds: dict[type, bool] = {list: True, tuple: True, FileWrapper: True}
+
+    @property
+    def dependency_overrides(self) -> dict[Any, Any]:
+        """Replacements of dependencies of `inject` and of tasks, for tests; as `App` has them."""
+        return self._overrides
+
+    @dependency_overrides.setter
+    def dependency_overrides(self, overrides: Mapping[Any, Any] | None) -> None:
+        self._overrides.replace(dict(overrides or {}))
+
+    def _forget_plans(self) -> None:
+        self.injector.forget()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         """Answer a request (PEP 3333)."""
@@ -229,7 +83,7 @@ class WrappedApp(Calling, HasTasks):
         if _KEY in environ:
             outer = environ[_KEY]
             if isinstance(outer, ForeignTasks) and outer.environ is not None:
-                return self.app(environ, start_response)  # wrapped twice: the outer carries them
+                return self._wrapped_again(environ, start_response)
             tasks.outer = outer
         environ[_KEY] = tasks
         # In the application's own context, and taken back: one thread may serve several
@@ -247,12 +101,12 @@ class WrappedApp(Calling, HasTasks):
                 tasks.environ = None
                 if tasks._sink is None or not self._is_left(tasks):
                     return body
-                iterator = _chunks(body)
+                iterator = chunks_of(body)
             else:
                 iterator = iter(body)
                 if tasks._sink is not None:
                     self._is_left(tasks)
-            ending = _new(ForeignEnding if tasks._sink is None else _WatchedEnding)
+            ending = _new(ForeignEnding if tasks._sink is None else WatchedEnding)
             ending._body = body
             ending._iterator = iterator
             ending._tasks = tasks
@@ -263,8 +117,21 @@ class WrappedApp(Calling, HasTasks):
         finally:
             _reset(token)
 
+    def _wrapped_again(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        """Answer a request of an application around this one, which carries the tasks."""
+        if not self._told:
+            self._told = True
+            log.warning(
+                "%s is wrapped twice: the outermost wrap() carries its tasks, and this one's"
+                " executors, hooks and overrides are not used. Drop one of the two.",
+                place_of(self.app),
+            )
+        return self.app(environ, start_response)
+
     def _is_whole(self, body: Any, environ: dict[str, Any]) -> bool:
         """Whether no code of the application runs any more; the class is noted."""
+        if isinstance(body, _NO_BODIES) or not _can_be_iterated(body):
+            raise TypeError(f"{place_of(self.app)} returned {_why_not(body)}")
         whole = is_whole(body, environ)
         if len(self._kinds) < _MAX_CLASSES:
             self._kinds[type(body)] = whole
@@ -279,18 +146,41 @@ class WrappedApp(Calling, HasTasks):
             if self.tasks.holds:
                 self.tasks.hold(tasks)
             return True
+        if scope.exits is not None:
+            return True
         if tasks.environ is None:
             scope.forget()
         return False
 
     def _fail(self, body: Any, tasks: ForeignTasks, error: BaseException) -> None:
-        if hasattr(body, "close"):
-            body.close()
-        tasks.environ = None
-        scope = tasks.scope
-        if scope is not None:
-            scope.fail(error)
-            scope.end_foreign(delivered=False)
+        try:
+            if hasattr(body, "close"):
+                body.close()
+        finally:
+            tasks.environ = None
+            scope = tasks.scope
+            if scope is not None:
+                scope.fail(error)
+                scope.end_foreign(delivered=False, error=error)
+
+
+#: What people return by mistake; text and bytes can be iterated, but give no chunks.
+_NO_BODIES = (str, bytes, bytearray)
+
+
+def _can_be_iterated(body: Any) -> bool:
+    return hasattr(body, "__iter__") or hasattr(body, "__getitem__")
+
+
+def _why_not(body: Any) -> str:
+    """What is wrong with what an application returned, and what to do."""
+    if body is None:
+        return "None instead of an iterable of bytes. Does it lack a `return`?"
+    if isinstance(body, str):
+        return "text. Return a list of bytes: [text.encode()]."
+    if isinstance(body, _NO_BODIES):
+        return "bytes, which are iterated by numbers. Put them into a list: [body]."
+    return f"{body!r}, which is no iterable of bytes. Return a list of bytes."
 
 
 def wrap(
