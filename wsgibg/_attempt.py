@@ -135,7 +135,7 @@ def cut_short(batch: BackgroundTasks, reason: str) -> None:
 
 def _report_lost(batch: BackgroundTasks, tasks: list[BackgroundTask], reason: str) -> None:
     for task in tasks:
-        report(batch.host, "lost", task, reason)
+        report(batch.host, "lost", task, reason, attempt_of(task, batch))
 
 
 def _tell_of_end(batch: BackgroundTasks) -> None:

@@ -197,7 +197,8 @@ def tried_again(
     except BaseException as refusal:
         log.exception("%r does not try a task again.", batch.executor, extra={"task_id": task.id})
         for each in again.tasks:
-            report(host, "lost", each, f"its executor failed ({refusal!r})")
+            why = f"its executor failed ({refusal!r})"
+            report(host, "lost", each, why, attempt_of(each, again))
         again.tasks.clear()
         again.retried = None
         if again.after is not None:

@@ -15,6 +15,7 @@ from wsgibg._countdown import Countdown
 from wsgibg._hooks import Hooks, TaskHook
 from wsgibg._ledger import Ledger
 from wsgibg._report import report
+from wsgibg._running import attempt_of
 from wsgibg._signals import drain_at
 from wsgibg.background import (
     BackgroundTask,
@@ -375,5 +376,6 @@ class TaskManager(Calling, ExecutorTable):
         """Tell of a batch that its executor refused, and leave what waits for its tasks."""
         log.error("%r did not take a batch of tasks.", executor, exc_info=error)
         for task in seal(batch):
-            report(self, "lost", task, f"its executor failed ({error!r})")
+            report(self, "lost", task, f"its executor failed ({error!r})", attempt_of(task, batch))
+        batch.retried = None
         leave_batch(batch)
