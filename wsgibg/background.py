@@ -15,7 +15,7 @@ from wsgibg._calls import ODD
 from wsgibg._injected import Injected
 from wsgibg._options import Task, TaskOptions, TaskOptionsDict, When, task
 from wsgibg._running import TaskContext, current_task
-from wsgibg._task import NO_KWARGS, BackgroundTask, use_of
+from wsgibg._task import NO_KWARGS, BackgroundTask, refuse_call, use_of
 from wsgibg.exceptions import TaskRefused
 from wsgibg.records import RETURNED, Outcome, TaskEvent, TaskProgress, TaskRecord, TaskState
 
@@ -147,6 +147,7 @@ class BackgroundTasks:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        refuse_call(cls, BackgroundTasks)
         cls.__del__ = _warn_unadopted  # type: ignore[attr-defined]
 
     def __init__(self, tasks: Iterable[BackgroundTask] | None = None) -> None:
