@@ -185,6 +185,7 @@ def tried_again(
     again.has_options = True
     again.retried, again.attempt = task, attempt + 1
     again.host, again.executor, again.outcome = host, batch.executor, batch.outcome
+    again.generation = batch.generation
     if host.stop_on_error:  # the others wait, and what waits for their first attempts
         for other in rest:
             batch.running = batch.ended = other

@@ -134,6 +134,8 @@ class BackgroundTasks:
     pending: Iterator[BackgroundTask] | None = None
     #: The batch one of whose tasks has this one run in its own thread.
     around: Any = None
+    #: How many batches came before it, each of which had a task that had the next one run.
+    generation: int = 0
     #: Why a batch is cut short: none of its tasks starts any more.
     cut: str = ""
     #: What is to be called once all tasks of a batch had their first attempt.
