@@ -18,7 +18,7 @@ from wsgibg._aio import can_suspend, lend, sequence
 from wsgibg._calling import unlimited
 from wsgibg._calls import is_async
 from wsgibg._names import named
-from wsgibg._report import failure, report
+from wsgibg._report import IS_ENDLESS, failure, report
 from wsgibg._running import attempt_of, context_of, task_var
 from wsgibg._task import NO_KWARGS
 from wsgibg._trial import begin, end, tried_again
@@ -48,10 +48,7 @@ cuts: set[bool] = set()
 interrupted: dict[int, BackgroundTask] = {}
 
 _STOPPED = "the server stopped the thread that ran its batch"
-_ENDLESS = (
-    "the tasks of its batch had added %d tasks, which is the limit. Does a task add itself for"
-    " ever? Give what comes again to a scheduler, and much work to a few tasks"
-)
+_ENDLESS = f"the tasks of its batch had added %d tasks, {IS_ENDLESS}"
 
 
 def run_batch(batch: BackgroundTasks) -> None:
@@ -78,10 +75,11 @@ def run_batch(batch: BackgroundTasks) -> None:
         if left and left[-1] is not batch.running:
             left = _run_late(batch, left, limit)
     except BaseException as error:
-        if batch.running is not None and batch.running is not batch.ended:
+        task = batch.running
+        # (what was told at the end of the process is not told again at that of the loop)
+        if task not in (None, batch.ended, interrupted.get(id(batch))):
             reason = f"the server stopped its thread ({error!r})"
-            attempt = attempt_of(batch.running, batch)
-            report(batch.host, "interrupted", batch.running, reason, attempt)
+            report(batch.host, "interrupted", task, reason, attempt_of(task, batch))
         _report_lost(batch, behind(batch.running, seal(batch)), _STOPPED)
         if batch.trial is not None:
             end(batch)
@@ -135,7 +133,7 @@ def cut_short(batch: BackgroundTasks, reason: str) -> None:
 
 def _report_lost(batch: BackgroundTasks, tasks: list[BackgroundTask], reason: str) -> None:
     for task in tasks:
-        report(batch.host, "lost", task, reason)
+        report(batch.host, "lost", task, reason, attempt_of(task, batch))
 
 
 def _tell_of_end(batch: BackgroundTasks) -> None:

@@ -185,6 +185,7 @@ def tried_again(
     again.has_options = True
     again.retried, again.attempt = task, attempt + 1
     again.host, again.executor, again.outcome = host, batch.executor, batch.outcome
+    again.generation = batch.generation
     if host.stop_on_error:  # the others wait, and what waits for their first attempts
         for other in rest:
             batch.running = batch.ended = other
@@ -197,7 +198,8 @@ def tried_again(
     except BaseException as refusal:
         log.exception("%r does not try a task again.", batch.executor, extra={"task_id": task.id})
         for each in again.tasks:
-            report(host, "lost", each, f"its executor failed ({refusal!r})")
+            why = f"its executor failed ({refusal!r})"
+            report(host, "lost", each, why, attempt_of(each, again))
         again.tasks.clear()
         again.retried = None
         if again.after is not None:

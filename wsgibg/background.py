@@ -15,7 +15,7 @@ from wsgibg._calls import ODD
 from wsgibg._injected import Injected
 from wsgibg._options import Task, TaskOptions, TaskOptionsDict, When, task
 from wsgibg._running import TaskContext, current_task
-from wsgibg._task import NO_KWARGS, BackgroundTask, use_of
+from wsgibg._task import NO_KWARGS, BackgroundTask, refuse_call, use_of
 from wsgibg.exceptions import TaskRefused
 from wsgibg.records import RETURNED, Outcome, TaskEvent, TaskProgress, TaskRecord, TaskState
 
@@ -134,6 +134,8 @@ class BackgroundTasks:
     pending: Iterator[BackgroundTask] | None = None
     #: The batch one of whose tasks has this one run in its own thread.
     around: Any = None
+    #: How many batches came before it, each of which had a task that had the next one run.
+    generation: int = 0
     #: Why a batch is cut short: none of its tasks starts any more.
     cut: str = ""
     #: What is to be called once all tasks of a batch had their first attempt.
@@ -147,6 +149,7 @@ class BackgroundTasks:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        refuse_call(cls, BackgroundTasks)
         cls.__del__ = _warn_unadopted  # type: ignore[attr-defined]
 
     def __init__(self, tasks: Iterable[BackgroundTask] | None = None) -> None:

@@ -8,13 +8,15 @@ from dataclasses import replace
 from signal import SIGTERM
 from typing import Any, Literal
 
+from wsgibg import _attempt
 from wsgibg._aio import lending_possible
 from wsgibg._attempt import leave_batch
 from wsgibg._calling import Around, AroundTask, Calling, Injecting, injecting, unlimited
 from wsgibg._countdown import Countdown
 from wsgibg._hooks import Hooks, TaskHook
 from wsgibg._ledger import Ledger
-from wsgibg._report import report
+from wsgibg._report import endless, report
+from wsgibg._running import attempt_of
 from wsgibg._signals import drain_at
 from wsgibg.background import (
     BackgroundTask,
@@ -268,6 +270,7 @@ class TaskManager(Calling, ExecutorTable):
         for executor, batch in batches:
             batch.outcome = outcome
             batch.after = after
+            batch.generation = tasks.generation
             self.give(batch, executor)
 
     def give(self, batch: BackgroundTasks, executor: Executor) -> None:
@@ -365,7 +368,11 @@ class TaskManager(Calling, ExecutorTable):
         if stays and outcome.suits(options.when):
             return False
         batch.ended = task  # from here on it is the other batch's to report
+        if reason := endless(batch, _attempt.MAX_ADDED):
+            report(self, "lost", task, reason)
+            return True
         apart = request_collector(batch.sink)
+        apart.generation = batch.generation + 1
         apart.tasks.append(task)
         apart.has_options = True
         self.submit(apart, outcome)
@@ -375,5 +382,6 @@ class TaskManager(Calling, ExecutorTable):
         """Tell of a batch that its executor refused, and leave what waits for its tasks."""
         log.error("%r did not take a batch of tasks.", executor, exc_info=error)
         for task in seal(batch):
-            report(self, "lost", task, f"its executor failed ({error!r})")
+            report(self, "lost", task, f"its executor failed ({error!r})", attempt_of(task, batch))
+        batch.retried = None
         leave_batch(batch)
