@@ -78,6 +78,17 @@ def test_overrides_for_a_flask_application(shop):
     assert inject_flask.lines == ["receipt for 3 in EUR"]
 
 
+def test_the_guides_view_is_called_without_a_request(notes):
+    """As the guide says, when everything is passed that would be injected."""
+    tasks = BackgroundTasks()
+
+    answer = inject_flask.pay(7, order=7, tasks=tasks, currency="EUR")
+
+    assert answer == {"order": 7, "paid": True}
+    assert [each.args for each in tasks.tasks] == [("receipt for 7 in EUR",)]
+    tasks.tasks.clear()
+
+
 def test_flask_of_every_kind(notes):
     """Methods of a class, async views, an error handler of the application's own."""
     app = flask.Flask(__name__)
