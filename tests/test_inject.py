@@ -635,18 +635,26 @@ def test_a_view_that_calls_another_injected_function(notes):
     assert notes == ["open outer", "open inner", "close inner", "close outer"]
 
 
-def test_a_call_that_outlives_its_request(notes):
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_call_that_outlives_its_request(notes, fails):
     """Its dependencies were left with the request; nobody leaves them twice."""
-    go, gone = threading.Event(), threading.Event()
+    go = threading.Event()
+    threads = []
 
     @inject
     def slow(resource=Depends(noting(notes))):
         notes.append("inside")
         assert go.wait(5)
-        gone.set()
+        if fails:
+            raise LookupError("too late")
+
+    def run():
+        with contextlib.suppress(LookupError):
+            slow()
 
     def app(environ, start_response):
-        threading.Thread(target=contextvars.copy_context().run, args=(slow,)).start()
+        threads.append(threading.Thread(target=contextvars.copy_context().run, args=(run,)))
+        threads[0].start()
         wait_for(lambda: "inside" in notes)
         start_response("200 OK", TEXT)
         return [b"hello"]
@@ -654,7 +662,7 @@ def test_a_call_that_outlives_its_request(notes):
     client(wrap(app)).get("/")
     assert notes == ["open resource", "inside", "close resource"]
     go.set()
-    assert gone.wait(5)
+    threads[0].join()
 
     assert notes == ["open resource", "inside", "close resource"]
 

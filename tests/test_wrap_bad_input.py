@@ -206,8 +206,9 @@ class OldSequence:
         lambda: (each for each in (b"one", b"two")),
         lambda: {b"one": 1, b"two": 2},
         OldSequence,
+        lambda: io.BytesIO(b"onetwo"),
     ],
-    ids=["list", "tuple", "iterator", "generator", "mapping", "sequence"],
+    ids=["list", "tuple", "iterator", "generator", "mapping", "sequence", "file"],
 )
 def test_what_is_a_body(executor, notes, answer):
     """Anything that gives bytes when it is iterated."""
@@ -327,6 +328,21 @@ def test_a_body_that_raises(executor, notes, caplog):
     assert "was dropped: its response broke (LookupError: lost)" in caplog.text
 
 
+def test_a_body_that_raises_without_tasks():
+    """Nothing but the server hears of it."""
+
+    def app(environ, start_response):
+        start_response("200 OK", TEXT)
+        yield b"one"
+        raise LookupError("lost")
+
+    body = start(wrap(app))
+    assert next(body) == b"one"
+    with pytest.raises(LookupError, match="lost"):
+        next(body)
+    body.close()
+
+
 def test_a_body_that_raises_is_closed_once(executor, notes):
     """Also when its close raises then, which is what the server gets."""
 
@@ -365,6 +381,32 @@ def test_a_close_that_raises(executor, notes):
     body.close()
 
     assert ended(wrapped, notes) == ["returned", "delivered", "always"]
+
+
+def test_a_body_that_cannot_be_closed_when_its_tasks_cannot_be_held(notes, caplog):
+    """The tasks are dropped and told of all the same."""
+
+    class Durable(InlineExecutor):
+        durable = True
+
+        def hold(self, batch):
+            raise OSError("disk full")
+
+    class Body(list):
+        def close(self):
+            notes.append("closed")
+            raise OSError("stuck")
+
+    def app(environ, start_response):
+        current_tasks().add_task(notes.append, "unwanted")
+        start_response("200 OK", TEXT)
+        return Body([b"one"])
+
+    with pytest.raises(OSError, match="stuck"):
+        start(wrap(app, executor=Durable()))
+
+    assert notes == ["closed"]
+    assert "was dropped: its request failed (OSError: disk full)" in caplog.text
 
 
 # --- kinds of responses --------------------------------------------------------------------

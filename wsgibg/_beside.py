@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from contextlib import suppress
 from contextvars import Context, ContextVar, Token, copy_context
-from typing import Any, Self
+from typing import Any
 
 from wsgibg._aio import lend, run
 from wsgibg._exits import thrown
@@ -73,9 +73,6 @@ class Stepped:
         self._beside = beside
         self._lent = lent
         self.__qualname__: str = generator.__qualname__
-
-    def __iter__(self) -> Self:
-        return self
 
     def __next__(self) -> Any:
         return self._step("__anext__", "__next__")

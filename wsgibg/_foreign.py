@@ -137,8 +137,6 @@ class ForeignScope(RequestScope):
             delivered: whether the body was sent to its end.
             error: what the application has raised.
         """
-        if self.ended:
-            return
         after = None
         if self.exits is not None or self._request is not None:
             self._leave_foreign(error)
@@ -228,14 +226,14 @@ class ForeignEnding(ClosingIterator):
             close()
 
     def _broke(self, tasks: ForeignTasks, error: BaseException) -> None:
-        if tasks._sink is None:
+        scope = tasks.scope
+        if scope is None:
             return
         self.__class__ = WatchedEnding
         try:
             self._close_body()
         finally:
-            if (scope := tasks.scope) is not None:
-                scope.broke(error)
+            scope.broke(error)
 
 
 class WatchedEnding(ForeignEnding):

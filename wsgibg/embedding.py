@@ -131,7 +131,7 @@ class WrappedApp(Calling, HasTasks):
     def _is_whole(self, body: Any, environ: dict[str, Any]) -> bool:
         """Whether no code of the application runs any more; the class is noted."""
         if isinstance(body, _NO_BODIES) or not _can_be_iterated(body):
-            raise TypeError(f"{place_of(self.app)} returned {_why_not(body)}")
+            raise TypeError(f"{place_of(self.app)} returned {_why_not(body)}") from None
         whole = is_whole(body, environ)
         if len(self._kinds) < _MAX_CLASSES:
             self._kinds[type(body)] = whole
