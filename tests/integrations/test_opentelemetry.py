@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
+from tests.executors.support import Gate
 from tests.integrations.support import EACH_KIND, Site, ended
 from tests.support import client
 from wsgibg import (
@@ -224,7 +225,8 @@ def test_a_task_that_does_not_start_has_a_span_that_says_why(provider, spans):
     assert len(spans()) == 2
 
 
-def test_lost_and_interrupted_tasks(provider, spans, caplog):
+@pytest.mark.parametrize("fails", [False, True])
+def test_lost_and_interrupted_tasks(provider, spans, caplog, fails):
     """At the end of the drain's patience: the running one's span ends, the waiting one has one."""
     site = Site(executor=ThreadExecutor(workers=1, drain_timeout=0))
     OpenTelemetry(site.app, tracer_provider=provider)
@@ -233,6 +235,8 @@ def test_lost_and_interrupted_tasks(provider, spans, caplog):
     def slow():
         begun.set()
         opened.wait(20)
+        if fails:
+            fail()
 
     def add(tasks):
         tasks.add_task(slow)
@@ -254,6 +258,32 @@ def test_lost_and_interrupted_tasks(provider, spans, caplog):
     assert lost.status.description.startswith("lost: ")
     assert len(spans()) == 2
     assert "ended span" not in caplog.text
+
+
+def test_the_name_of_an_executor(provider, spans):
+    """Where it has one, it tells more than its class."""
+    site = Site(executors={"mails": ThreadExecutor()})
+    OpenTelemetry(site.app, tracer_provider=provider)
+
+    site.get(lambda tasks: tasks.add_task(task(work, executor="mails")))
+
+    (span,) = spans(".work")
+    assert span.attributes["wsgibg.task.executor"] == "mails"
+
+
+def test_a_task_that_was_handed_over_before(provider, spans):
+    """Nobody knows how long it has waited."""
+    site = Site(executor=ThreadExecutor(workers=1))
+    gate = Gate()
+    site.add = lambda tasks: (tasks.add_task(gate), tasks.add_task(task(work, when="always")))
+    client(site.app).get("/")
+
+    OpenTelemetry(site.app, tracer_provider=provider)
+    gate.opened.set()
+    ended(site.app.tasks)
+
+    (span,) = spans(".work")
+    assert "wsgibg.task.queue_wait" not in span.attributes
 
 
 def test_a_failure_outside_of_the_attempt(provider, spans):

@@ -14,6 +14,8 @@ from tests.integrations.support import EACH_KIND, Site, ended
 from tests.support import client, wait_for
 from wsgibg import (
     App,
+    BackgroundTask,
+    TaskEvent,
     ThreadExecutor,
     current_task,
     current_tasks,
@@ -197,6 +199,26 @@ def test_a_task_that_goes_without_an_end_waits_no_longer(registry, values):
     site.get(lambda tasks: tasks.add_task(fail))
 
     assert values("tasks_waiting") == {}
+
+
+def test_an_attempt_that_goes_without_an_end_runs_no_longer(registry, values):
+    """Nor does one that tells of its progress count twice."""
+    app = App()
+    Prometheus(app, registry=registry)
+    lost = BackgroundTask(work)
+    for kind in ("added", "started", "progress"):
+        app.tasks.record(TaskEvent(kind, lost))
+    assert values("tasks_running") == {"work": 1}
+    del lost
+    gc.collect()
+
+    other = BackgroundTask(fail)
+    app.tasks.record(TaskEvent("started", other))
+    app.tasks.record(TaskEvent("failed", other))
+
+    assert values("tasks_running") == values("tasks_waiting") == {}
+    assert values("tasks_total") == {"fail failed": 1}
+    assert values("task_queue_wait_seconds_count") == {"work": 1}
 
 
 def test_an_application_inside_another_shares_the_metrics(registry, values):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import signal
 import threading
 from asyncio import sleep
 
@@ -216,6 +217,27 @@ def test_lost_and_interrupted_tasks(sent):
         assert event["logentry"]["message"] == f"Background task %s was {end}: %s"
         assert event["tags"]["shop"] == "books"
         assert len(event["tags"]["wsgibg.task_id"]) == 32
+
+
+def test_the_end_of_the_server_is_no_error_of_the_task(sent):
+    """What a signal's handler raises in a task, to stop the thread, interrupts it."""
+    site = Site()
+    Sentry(site.app)
+
+    def stop(*_):
+        raise SystemExit(0)
+
+    before = signal.signal(signal.SIGUSR1, stop)
+    site.add = lambda tasks: tasks.add_task(signal.raise_signal, signal.SIGUSR1)
+    try:
+        with pytest.raises(SystemExit):
+            client(site.app).get("/")
+    finally:
+        signal.signal(signal.SIGUSR1, before)
+
+    (event,) = sent.events
+    assert event["logentry"]["message"] == "Background task %s was interrupted: %s"
+    assert event["transaction"] == "_signal.raise_signal"
 
 
 def test_a_failure_outside_of_the_attempt(sent):

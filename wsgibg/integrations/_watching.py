@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
+from contextlib import suppress
 from time import monotonic
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary, ref
@@ -105,7 +106,7 @@ class Lives:
         gone: called with what was remembered of such a task, at some later event.
     """
 
-    def __init__(self, gone: Callable[[Life], object] | None = None) -> None:
+    def __init__(self, gone: Callable[[Life], object] = id) -> None:
         self._gone = gone
         self._lives: dict[ref[Identity], Life] = {}
         self._left: deque[ref[Identity]] = deque()
@@ -123,15 +124,8 @@ class Lives:
     def settle(self) -> None:
         """Forget the tasks that nobody has any more."""
         while self._left:
-            try:
-                life = self._lives.pop(self._left.popleft(), None)
-            except IndexError:  # another thread was faster
-                return
-            if life is not None and self._gone is not None:
-                self._gone(life)
-
-    def __iter__(self) -> Iterator[Life]:
-        return iter(list(self._lives.values()))
+            with suppress(LookupError):  # another thread was faster
+                self._gone(self._lives.pop(self._left.popleft()))
 
     def __len__(self) -> int:
         return len(self._lives)

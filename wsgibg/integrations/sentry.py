@@ -81,6 +81,9 @@ class Sentry:
     @contextmanager
     def _around(self, task: BackgroundTask) -> Iterator[None]:
         """Give an attempt its scope, and send what it fails with."""
+        if not sentry_sdk.get_client().is_active():
+            yield
+            return
         life = self._lives.of(task)
         state = _state(life)
         with (
@@ -118,7 +121,8 @@ class Sentry:
         if kind == "added":
             identity = identify(task)
             _watched[identity.id] = identity
-            state.trace = _trace_of(sentry_sdk.get_current_scope())
+            if sentry_sdk.get_client().is_active():
+                state.trace = _trace_of(sentry_sdk.get_current_scope())
         elif kind == "started":
             life.begin(event)
         elif kind != "retried":
