@@ -161,8 +161,10 @@ NOT_LOADED = [
     "gunicorn",
     "httpx",
     "opentelemetry",
+    "prometheus_client",
     "pytest",
     "rich",
+    "sentry_sdk",
     "sqlite3",
     "starlette",
 ]

@@ -279,7 +279,7 @@ def _failed(
         task.name,
         task.id,
         exc_info=error,
-        extra={"task_id": task.id},
+        extra={"task_id": task.id, "task_event": "failed"},
     )
     batch.ended = task
     host.record(failure("failed", task, error, attempt_of(task, batch)))

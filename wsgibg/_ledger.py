@@ -24,7 +24,7 @@ from wsgibg._task import BackgroundTask, identify
 from wsgibg.background import BackgroundTasks, source_var
 from wsgibg.records import TaskEvent, TaskProgress, TaskRecord, TaskState
 
-__all__ = ["MAX_ENDED", "Ledger", "text_of_arguments"]
+__all__ = ["MAX_ENDED", "Ledger", "batch_of", "text_of_arguments"]
 
 #: How many tasks that have ended are remembered.
 MAX_ENDED: int = 1_000
@@ -303,7 +303,7 @@ def _identity(task: BackgroundTask | None) -> Identity | None:
     return getattr(task, "_id", None)
 
 
-def _batch_of(task: Identity) -> Any:
+def batch_of(task: Identity) -> Any:
     """The collector or batch that a task is in."""
     source = task.context.get(source_var)
     batch = source if isinstance(source, BackgroundTasks) else getattr(source, "tasks", None)
@@ -314,12 +314,12 @@ def _batch_of(task: Identity) -> Any:
 
 def _host_of(task: Identity) -> object:
     """The manager that was given a task."""
-    return getattr(_batch_of(task), "host", None)
+    return getattr(batch_of(task), "host", None)
 
 
 def state_of(task: Identity) -> TaskState | None:
     """What can be seen of a task that nobody has taken note of; None if it has ended."""
-    batch = _batch_of(task)
+    batch = batch_of(task)
     if batch is None or batch.executor is None:
         return "held"
     running, ended = batch.running, batch.ended

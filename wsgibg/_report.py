@@ -41,7 +41,7 @@ def report(host: Any, kind: EventKind, task: BackgroundTask, reason: str, attemp
         task.id,
         kind,
         reason,
-        extra={"task_id": task.id},
+        extra={"task_id": task.id, "task_event": kind},
     )
     host.record(TaskEvent(kind, task, reason, attempt=attempt))
 

@@ -176,7 +176,7 @@ def tried_again(
         options.retries + 1,
         delay,
         exc_info=error,
-        extra={"task_id": task.id},
+        extra={"task_id": task.id, "task_event": "retried"},
     )
     host.record(failure("retried", task, error, attempt))
     batch.ended = task
@@ -186,6 +186,7 @@ def tried_again(
     again.retried, again.attempt = task, attempt + 1
     again.host, again.executor, again.outcome = host, batch.executor, batch.outcome
     again.generation = batch.generation
+    again.given = monotonic() + delay
     if host.stop_on_error:  # the others wait, and what waits for their first attempts
         for other in rest:
             batch.running = batch.ended = other

@@ -118,6 +118,8 @@ class BackgroundTasks:
     host: Any = None
     #: The executor that a batch was submitted to.
     executor: Any = None
+    #: When that was, by `time.monotonic`, if somebody watches (of a retry: when it is due).
+    given: float | None = None
     #: What durable executors hold of it.
     held: tuple[BackgroundTask, ...] = ()
     #: How the request of a batch ended.

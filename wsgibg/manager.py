@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from signal import SIGTERM
+from time import monotonic
 from typing import Any, Literal
 
 from wsgibg import _attempt
@@ -250,6 +251,8 @@ class TaskManager(Calling, ExecutorTable):
             # PERF: as `give` does, written out: 0.06 µs a request.
             tasks.host = self
             tasks.executor = executor
+            if self.watched:
+                tasks.given = monotonic()
             try:
                 if executor not in self._started:
                     self._start(executor)
@@ -279,6 +282,8 @@ class TaskManager(Calling, ExecutorTable):
             batch.has_options = True
         batch.host = self
         batch.executor = executor
+        if self.watched:
+            batch.given = monotonic()
         try:
             if executor not in self._started:
                 self._start(executor)
