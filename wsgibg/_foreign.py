@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable, Iterator
 from contextvars import copy_context
+from dataclasses import replace
 from functools import partial
 from io import IOBase
 from threading import RLock
@@ -15,8 +16,15 @@ from werkzeug.wsgi import ClosingIterator
 from wsgibg._ending import rescue
 from wsgibg._exits import Exit, leave_sync
 from wsgibg._scope import Owner, RequestScope
-from wsgibg.background import BackgroundTask, BackgroundTasks, TaskSink, seal, source_var
+from wsgibg.background import (
+    BackgroundTask,
+    BackgroundTasks,
+    TaskSink,
+    seal,
+    source_var,
+)
 from wsgibg.exception_handlers import text_of
+from wsgibg.records import Outcome
 
 __all__ = ["ForeignEnding", "ForeignScope", "ForeignTasks", "WatchedEnding", "chunks_of"]
 
@@ -101,6 +109,8 @@ class ForeignScope(RequestScope):
     exits: list[Exit] | None = None
     late: list[Exit] | None = None
     failure: str = ""
+    #: Whether a part of the application has failed, of which the rest makes an answer.
+    gave_up: bool = False
 
     def __init__(self, tasks: ForeignTasks) -> None:
         self.tasks = tasks
@@ -119,6 +129,32 @@ class ForeignScope(RequestScope):
             return step(*args)
         finally:
             _reset(token)
+
+    def accept(self, task: BackgroundTask) -> None:
+        """Look at a task as it is added; one for errors runs where there was one already."""
+        super().accept(task)
+        if self.gave_up:
+            _keep(task)
+
+    def give_up(self, reason: str, since: int = 0) -> None:
+        """Drop the tasks of what has failed, though the application goes on to make an answer.
+
+        Those that wait for an error run, whatever the answer is, and what is added from now on
+        is the answer's.
+
+        Args:
+            reason: what has failed.
+            since: how many tasks were there before, which stay.
+        """
+        self.gave_up = True
+        tasks = self.collector()
+        added = tasks.tasks[since:]
+        if added:
+            del tasks.tasks[since : since + len(added)]
+            kept = self.owner.tasks.applicable(added, Outcome(reason), tasks.held)
+            for task in kept:
+                _keep(task)
+            tasks.tasks += kept
 
     def fail(self, error: BaseException) -> None:
         """Note that the application failed, or could not be answered for."""
@@ -156,6 +192,13 @@ class ForeignScope(RequestScope):
                 self.failure = self.failure or f"an exit of its request raised {text_of(left)}"
         finally:
             del error, left  # a traceback may keep this frame
+
+
+def _keep(task: BackgroundTask) -> None:
+    """Have a task that waits for an error run, whatever the answer is."""
+    options = task.options
+    if options is not None and options.when == "error":
+        task._options = replace(options, when="always")
 
 
 class ForeignEnding(ClosingIterator):

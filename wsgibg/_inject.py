@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Coroutine, Mapping
-from dataclasses import replace
 from functools import cached_property, wraps
 from inspect import isawaitable, isclass
 from types import CoroutineType
@@ -16,13 +15,14 @@ from wsgibg._beside import Beside, Stepped
 from wsgibg._calling import Injecting
 from wsgibg._calls import declaring
 from wsgibg._exits import Exit, leave_sync, swallowed
+from wsgibg._foreign import ForeignScope
 from wsgibg._interpret import STACKS, Walk, enter
 from wsgibg._plan import INJECTABLE
 from wsgibg._scope import RequestScope
 from wsgibg._signature import context_of, kind_of, marked, place_of
 from wsgibg._steps import Call, Plan, Read
 from wsgibg._view_plan import make_view_plan
-from wsgibg.background import BackgroundTask, BackgroundTasks, TaskOptions, source_var
+from wsgibg.background import BackgroundTasks, source_var
 from wsgibg.exception_handlers import request_validation_exception_handler, text_of
 from wsgibg.exceptions import (
     FastAPIError,
@@ -31,7 +31,6 @@ from wsgibg.exceptions import (
     RequestValidationError,
 )
 from wsgibg.params import Scope
-from wsgibg.records import Outcome
 
 __all__ = ["ViewValidationError", "inject"]
 
@@ -358,18 +357,5 @@ class _ViewCall(Walk):
 
     def _drop_tasks(self, error: BaseException) -> None:
         """Drop what was added during a call that failed, as for a handler that fails."""
-        tasks = self.scope.collector()
-        added = tasks.tasks[self.before :]
-        if not added:
-            return
-        del tasks.tasks[self.before : self.before + len(added)]
-        outcome = Outcome(f"{self.view.place} failed ({text_of(error)})")
-        kept = self.scope.owner.tasks.applicable(added, outcome, tasks.held)
-        for each in kept:
-            _keep(each)
-        tasks.tasks += kept
-
-
-def _keep(task: BackgroundTask) -> None:
-    """Have a task that waited for a failure run, whatever the framework makes of it."""
-    task._options = replace(task.options or TaskOptions(), when="always")
+        if isinstance(self.scope, ForeignScope):
+            self.scope.give_up(f"{self.view.place} failed ({text_of(error)})", self.before)

@@ -81,6 +81,7 @@ class TaskManager(Calling, ExecutorTable):
         self.hooks: Hooks = Hooks()
         #: Make what each attempt runs in, the outermost first.
         self.surroundings: tuple[AroundTask, ...] = ()
+        self._looks: tuple[Callable[[BackgroundTask], object], ...] = ()
         self._ledger = Ledger(self)
         #: Whether it was warned that another manager's options hold for its tasks.
         self._told = False
@@ -145,6 +146,14 @@ class TaskManager(Calling, ExecutorTable):
         self._look_at_each_task()
         return make
 
+    def prepare_task(self, look: Callable[[BackgroundTask], object]) -> None:
+        """Have a function look at each task as it is added, in the thread that adds it.
+
+        For integrations: it may exchange the task's context, or refuse the task by raising.
+        """
+        self._looks = (*self._looks, look)
+        self._look_at_each_task()
+
     def _look_at_each_task(self) -> None:
         """Be shown each task as it is added; collectors of compiled routes do not do so yet."""
         if not self.checks:
@@ -201,6 +210,8 @@ class TaskManager(Calling, ExecutorTable):
         """Refuse, in `add_task`, a task that its executor or injector cannot carry."""
         if task.injected and not hasattr(task, "_injector"):
             injecting(injector or self.injector).accept(task)
+        for look in self._looks:
+            look(task)
         executor = self.executor_of(task)
         executor.check(task)
         if executor.durable:  # it may be known from the task's options alone
