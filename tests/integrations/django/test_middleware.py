@@ -26,6 +26,7 @@ from tests.integrations.django.project import MIDDLEWARE
 from tests.support import client, wait_for
 from wsgibg import App, InlineExecutor, current_tasks, task, wrap
 from wsgibg.exceptions import TaskRefused
+from wsgibg.responses import WSGIResponse
 
 
 @pytest.fixture
@@ -283,6 +284,23 @@ def test_a_response_is_closed_twice(serve, notes):
     assert "close" not in vars(body)
 
 
+def test_somebody_else_stands_in_for_close(serve, notes):
+    """What was put in its place later is left there, and calls it."""
+
+    def view(request):
+        current_tasks().add_task(notes.append, "task")
+        return HttpResponse("hello")
+
+    serve(view)
+    body = WSGIHandler()(create_environ("/"), lambda *_: None)
+    ours = body.close
+    body.close = theirs = lambda: (notes.append("theirs"), ours())
+    body.close()
+
+    assert notes == ["theirs", "task"]
+    assert body.close is theirs
+
+
 def test_a_response_that_is_thrown_away_ends_its_request(serve, notes, recwarn):
     """Nothing is lost, and a warning says what to do."""
 
@@ -459,9 +477,13 @@ def test_the_middleware_twice(ask, notes, caplog):
 
 
 def test_django_inside_an_app(serve, notes):
-    """A mounted project leaves its tasks to the app."""
+    """A project that is mounted, or is an answer, leaves its tasks to the app."""
     app = App()
     app.mount("/legacy", WSGIHandler())
+
+    @app.get("/answer")
+    def answer():
+        return WSGIResponse(WSGIHandler())
 
     def view(request):
         current_tasks().add_task(notes.append, "task")
@@ -470,7 +492,8 @@ def test_django_inside_an_app(serve, notes):
     serve(view)
 
     assert client(app).get("/legacy/x").data == b"hello"
-    assert notes == ["task"]
+    assert client(app).get("/answer").data == b"hello"
+    assert notes == ["task"] * 2
 
 
 def test_a_middleware_before_it_is_warned_of(ask, caplog):

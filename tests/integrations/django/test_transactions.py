@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import pytest
 from django.core.handlers.wsgi import WSGIHandler
 from django.db import connections, transaction
@@ -13,7 +15,9 @@ from tests.integrations.django.conftest import by_client
 from tests.integrations.django.site.models import Note
 from tests.support import client, wait_for
 from wsgibg import InlineExecutor, ThreadExecutor, current_tasks, task, wrap
+from wsgibg.background import BackgroundTask
 from wsgibg.integrations.django import on_commit, task_manager
+from wsgibg.integrations.django._transactions import Parked
 
 
 @pytest.fixture
@@ -274,6 +278,50 @@ def test_a_transaction_around_the_request(serve, notes, caplog, ends):
     else:
         wait_for(lambda: dropped(caplog))
         assert notes == ["other"]
+
+
+def test_conditions_within_a_transaction_around_the_request(serve, notes, caplog):
+    """What waits for an error is dropped with the request that has none."""
+
+    def view(request):
+        current_tasks().add_task(task(notes.append, when="error"), "error")
+        current_tasks().add_task(task(notes.append, when="always"), "always")
+        return HttpResponse("hello")
+
+    serve(view)
+    with transaction.atomic():
+        by_client()
+        assert notes == ["always"]
+    assert dropped(caplog)[0].endswith("was dropped: the request succeeded.")
+    assert notes == ["always"]
+
+
+def test_one_of_two_transactions_around_the_request(serve, notes):
+    """What was committed in the request is not waited for any more."""
+
+    def view(request):
+        with transaction.atomic("other"):
+            current_tasks().add_task(notes.append, "task")
+        return HttpResponse("hello")
+
+    serve(view)
+    with transaction.atomic():
+        by_client()
+        assert notes == []
+
+    assert notes == ["task"]
+
+
+def test_a_parked_task_is_dropped_once(notes, caplog):
+    """Its transaction comes to nothing, or is committed: one of the two is told."""
+    drop = partial(task_manager()._drop, reason="it came to nothing")
+    parked = Parked(BackgroundTask(print), (), notes.append, drop)
+
+    parked.rescued(parked.rolled_back)
+    parked.task = None
+    parked.rescued(parked.rolled_back)
+
+    assert len(dropped(caplog)) == 1
 
 
 def test_an_error_within_a_transaction_around_the_request(serve, notes, caplog):

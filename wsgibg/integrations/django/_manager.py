@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from functools import partial
@@ -12,19 +11,21 @@ from weakref import WeakSet
 
 from django.core.signals import setting_changed
 
-from wsgibg._calling import Injecting
+from wsgibg._calling import Calling, Injecting
+from wsgibg._injector import Injector
 from wsgibg._report import report
 from wsgibg.background import (
     BackgroundTask,
     BackgroundTasks,
+    TaskOptions,
     current_tasks,
     request_collector,
     source_var,
 )
-from wsgibg.embedding import WrappedApp
+from wsgibg.exception_handlers import ExceptionHandlers
 from wsgibg.executors import Executor
 from wsgibg.integrations.django._connections import fresh_connections
-from wsgibg.integrations.django._settings import read_options
+from wsgibg.integrations.django._settings import Options, read_options
 from wsgibg.integrations.django._transactions import (
     Parked,
     settled,
@@ -36,7 +37,7 @@ from wsgibg.integrations.django._transactions import (
 from wsgibg.manager import AfterTaskError, TaskHook, TaskManager
 from wsgibg.records import RETURNED, Outcome
 
-__all__ = ["CommitTasks", "DjangoTaskManager", "on_commit", "project", "task_manager"]
+__all__ = ["CommitTasks", "DjangoTaskManager", "Project", "on_commit", "project", "task_manager"]
 
 P = ParamSpec("P")
 log = logging.getLogger("wsgibg.background")
@@ -107,19 +108,17 @@ class DjangoTaskManager(TaskManager):
         """Whether a task is to go on with the others; if not, it is dropped here, or parked."""
         waits = waits_of(task)
         verdict, alias = verdict_on(waits)
-        if verdict == "committed" or outcome.failure:
-            settled(task)
-            return True
         reason = f"its transaction on the database {alias!r} was rolled back"
         if verdict == "open" and outcome.lets(task):
-            why = Outcome(reason, outcome.delivered)
-            Parked(task, waits, self._submit_alone, partial(self._drop, outcome=why))
+            Parked(task, waits, self._submit_alone, partial(self._drop, reason=reason))
             return False
         settled(task)
+        if verdict != "rolled back" or outcome.failure:
+            return True
         if not self.applicable([task], Outcome(reason, outcome.delivered), tasks.held):
             return False
-        if task.options is not None and task.options.when == "error":
-            task._options = replace(task.options, when="always")  # (the request itself is well)
+        # It is for errors, and the request itself is well.
+        task._options = replace(task.options or TaskOptions(), when="always")
         return True
 
     def _submit_alone(self, task: BackgroundTask) -> None:
@@ -130,9 +129,9 @@ class DjangoTaskManager(TaskManager):
         task.context.run(source_var.set, apart)
         super().submit(apart)
 
-    def _drop(self, task: BackgroundTask, outcome: Outcome) -> None:
+    def _drop(self, task: BackgroundTask, reason: str) -> None:
         """Report a task whose transaction was rolled back after its request."""
-        report(self, "dropped", task, outcome.why_not())
+        report(self, "dropped", task, reason)
 
     def warn_of_two(self, message: str) -> None:
         """Say once that a project collects its tasks in two places."""
@@ -142,44 +141,42 @@ class DjangoTaskManager(TaskManager):
 
 
 # ------------------------------------------------------------------ the project's own
-class _Project:
-    """What there is one of in a process, until its settings change."""
+class Project(Calling):
+    """Who owns the requests of a Django project.
 
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
-        self.app: WrappedApp | None = None
+    Args:
+        options: its setting.
+    """
+
+    def __init__(self, options: Options) -> None:
+        self.manager = DjangoTaskManager(
+            options.executor,
+            executors=options.executors,
+            after_task_error=options.after_task_error,
+        )
+        self.tasks: TaskManager = self.manager
+        self.injector: Injector = Injector(self)
+        self.tasks.injector = self.injector
+        self.handlers: ExceptionHandlers = ExceptionHandlers()
+        self.debug: bool = False
+        self.strict: bool = options.strict
 
 
-_project = _Project()
+#: The one of this process, until its settings change.
+_current: dict[str, Project] = {}
 #: Everybody who carries tasks of the project, and what is to hear of them.
 _carriers: WeakSet[TaskManager] = WeakSet()
 _hooks: list[TaskHook] = []
 
 
-def _no_app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
-    msg = "the tasks of a Django project have no application of their own"
-    raise NotImplementedError(msg)
-
-
-def project() -> WrappedApp:
+def project() -> Project:
     """Who owns the requests of this project, made from its settings on first use.
 
     Raises:
         ImproperlyConfigured: the setting ``WSGIBG`` is wrong.
     """
-    app = _project.app
-    if app is None:
-        with _project.lock:
-            app = _project.app
-            if app is None:
-                options = read_options()
-                manager = DjangoTaskManager(
-                    options.executor,
-                    executors=options.executors,
-                    after_task_error=options.after_task_error,
-                )
-                app = _project.app = WrappedApp(_no_app, manager, strict=options.strict)
-    return app
+    # Of two that two threads make at the same moment, one is kept.
+    return _current.get("project") or _current.setdefault("project", Project(read_options()))
 
 
 def task_manager() -> TaskManager:
@@ -192,6 +189,13 @@ def task_manager() -> TaskManager:
         ImproperlyConfigured: the setting ``WSGIBG`` is wrong.
     """
     return project().tasks
+
+
+def manager_of(tasks: BackgroundTasks) -> TaskManager:
+    """Who carries what is added to a collector: of a request, or of a batch that is running."""
+    sink: Any = tasks.sink
+    manager: TaskManager = sink.owner.tasks if hasattr(sink, "owner") else sink
+    return manager
 
 
 def carried_by(manager: TaskManager) -> None:
@@ -213,7 +217,7 @@ def hear(hook: TaskHook) -> None:
 
 def _forget(*, setting: str, **_: Any) -> None:
     if setting == "WSGIBG":
-        _project.app = None
+        _current.clear()
 
 
 setting_changed.connect(_forget, dispatch_uid="wsgibg")
@@ -229,9 +233,7 @@ class CommitTasks:
     def add_task(self, func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> BackgroundTask:
         """Add a call to the request's collector; see `wsgibg.BackgroundTasks.add_task`."""
         tasks = current_tasks()
-        owner: Any = getattr(tasks.sink, "owner", None)
-        manager = tasks.sink if owner is None else owner.tasks
-        knows_transactions = isinstance(manager, DjangoTaskManager)
+        knows_transactions = isinstance(manager_of(tasks), DjangoTaskManager)
         if not knows_transactions:
             msg = (
                 f"on_commit({', '.join(map(repr, self._using))}) needs the middleware"

@@ -8,13 +8,16 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import got_request_exception
 
 from wsgibg.background import CLOSED
 from wsgibg.embedding import ForeignScope
 from wsgibg.exception_handlers import text_of
-from wsgibg.integrations.django._manager import DjangoTaskManager, carried_by, project
+from wsgibg.integrations.django._manager import carried_by, manager_of, project
 from wsgibg.integrations.django._response import end_with
+from wsgibg.integrations.django._tasks import MISSING
+from wsgibg.integrations.django._tasks_api import available
 from wsgibg.records import Outcome
 
 __all__ = ["BackgroundTasksMiddleware"]
@@ -51,6 +54,7 @@ class BackgroundTasksMiddleware:
     def __init__(self, get_response: Callable[[Any], Any]) -> None:
         self.get_response = get_response
         project()
+        _check_tasks()
         first = settings.MIDDLEWARE[0] if settings.MIDDLEWARE else ""
         if not str(first).endswith(type(self).__name__):
             log.warning(
@@ -84,6 +88,13 @@ class BackgroundTasksMiddleware:
         _note(request, exception)
 
 
+def _check_tasks() -> None:
+    """Refuse a backend that nobody would ask: before Django 6 the setting may go unread."""
+    for params in getattr(settings, "TASKS", {}).values():
+        if not available and "wsgibg.integrations.django" in str(params.get("BACKEND")):
+            raise ImproperlyConfigured(MISSING)
+
+
 def _begin(request: Any) -> ForeignScope | None:
     """Make the scope of a request; none if it has one by this middleware."""
     environ = request.META
@@ -93,12 +104,12 @@ def _begin(request: Any) -> ForeignScope | None:
     scope.environ = environ
     scope.owner = owner
     if outer is not None and outer.sink is not CLOSED:
-        around = outer.sink.owner.tasks
-        if isinstance(outer.sink, ForeignScope) and isinstance(owner.tasks, DjangoTaskManager):
+        around = manager_of(outer)
+        if isinstance(outer.sink, ForeignScope):
             if around is owner.tasks:
-                owner.tasks.warn_of_two(_TWICE)
+                owner.manager.warn_of_two(_TWICE)
                 return None
-            owner.tasks.warn_of_two(_WRAPPED)
+            owner.manager.warn_of_two(_WRAPPED)
         carried_by(around)
         scope.outer = outer
     environ["wsgibg.tasks"] = scope.collector()
