@@ -9,6 +9,7 @@ import functools
 import inspect
 import io
 import json
+import sys
 import threading
 from typing import Annotated
 
@@ -50,6 +51,14 @@ COLOUR = contextvars.ContextVar("colour", default="none")
 @pytest.fixture(name="notes")
 def _notes():
     return []
+
+
+@pytest.fixture(name="_switching")
+def _frequent_switches():
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
 
 
 def serving(view, *args, **kwargs):
@@ -450,6 +459,49 @@ def test_an_override_that_cannot_be_injected():
 
     with pytest.raises(RegistrationError, match=r"'item'.* body, which is the framework's"):
         client(wrapped).get("/")
+
+
+@pytest.mark.usefixtures("_switching")
+def test_many_threads_and_changing_overrides(notes):
+    """Each call enters and leaves its own, whoever changes the overrides meanwhile."""
+    opened, closed = [], []
+
+    def resource(name: str):
+        opened.append(name)
+        yield name
+        closed.append(name)
+
+    def replacement(name: str):
+        opened.append(name)
+        yield name
+        closed.append(name)
+
+    @inject
+    def view(
+        tasks: BackgroundTasks,
+        one=Depends(resource),
+        two: str = Query(alias="name"),
+        three=Depends(quick),
+    ):
+        assert one == two
+        tasks.add_task(notes.append, one)
+
+    wrapped = wrap(serving(view))
+
+    def serve(thread):
+        for number in range(50):
+            client(wrapped).get(f"/?name={thread}-{number}")
+            if number % 10 == 0:
+                wrapped.dependency_overrides = {resource: replacement} if thread % 2 else {}
+
+    threads = [threading.Thread(target=serve, args=(each,)) for each in range(6)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+
+    assert len(notes) == 300
+    assert sorted(opened) == sorted(closed) == sorted(notes)
 
 
 # --- exits ---------------------------------------------------------------------------------
