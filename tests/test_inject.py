@@ -9,6 +9,7 @@ import functools
 import inspect
 import io
 import json
+import signal
 import sys
 import threading
 from typing import Annotated
@@ -672,6 +673,31 @@ def test_an_exit_that_raises_after_the_response(notes, caplog):
     assert notes == []
     assert "An exit raised OSError: commit after the response." in caplog.text
     assert "an exit of its request raised OSError: commit" in caplog.text
+
+
+def test_a_signal_during_an_exit(notes, caplog):
+    """What its handler raises is raised again, for the server; the tasks are dropped."""
+
+    def leave(*_):
+        raise SystemExit(1)
+
+    def interrupted():
+        yield
+        signal.raise_signal(signal.SIGALRM)
+
+    @inject
+    def view(tasks: BackgroundTasks, resource=Depends(interrupted)):
+        tasks.add_task(notes.append, "unwanted")
+
+    before = signal.signal(signal.SIGALRM, leave)
+    try:
+        with pytest.raises(SystemExit):
+            get(view)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+    assert notes == []
+    assert "was dropped: an exit of its request raised SystemExit: 1" in caplog.text
 
 
 def test_an_application_that_raises_after_the_view(notes):
