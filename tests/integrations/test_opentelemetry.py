@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from tests.executors.support import Gate
+from tests.executors.support import Gate, output
 from tests.integrations.support import EACH_KIND, Site, ended
 from tests.support import client
 from wsgibg import (
@@ -335,17 +335,24 @@ def test_a_request_span_inside_of_wrap_ends_with_the_last_byte(provider, spans, 
     assert request.end_time <= span.start_time
 
 
-def test_a_request_span_around_everything_lasts_for_an_inline_task(provider, spans):
-    """So this order is for a pool only: the middleware closes the body before it ends its span."""
-    site = Site()
+@pytest.mark.parametrize("kind", ["app inline", "app pool"])
+def test_a_request_span_around_everything(provider, spans, kind):
+    """It lasts for an inline task, as the middleware closes the body first; a pool's is apart."""
+    site = Site(kind)
+    gate = Gate()
     OpenTelemetry(site.app, tracer_provider=provider)
     around = OpenTelemetryMiddleware(site.app, tracer_provider=provider)
 
-    site.get(lambda tasks: tasks.add_task(work), around)
+    site.add = lambda tasks: tasks.add_task(gate)
+    if kind == "app inline":
+        gate.opened.set()
+    client(around).get("/")
+    gate.opened.set()
+    ended(site.app.tasks)
 
-    (request,), (span,) = spans("GET /"), spans(".work")
+    (request,), (span,) = spans("GET /"), spans(".Gate")
     assert linked(span) == {"added by": id_of(request)}
-    assert request.end_time >= span.end_time
+    assert (request.end_time < span.end_time) is (kind == "app pool")
 
 
 def test_an_app_with_a_request_span(provider, spans):
@@ -385,6 +392,33 @@ def test_flask_with_its_own_instrumentation(provider, spans):
     (request,), (span,) = spans("GET /orders/<int:number>"), spans(".work")
     assert linked(span) == {"added by": id_of(request)}
     assert request.end_time <= span.start_time
+
+
+def test_the_spans_of_the_last_tasks_are_exported():
+    """When the process ends, its tasks are waited for, then the SDK exports what there is."""
+    source = """
+        import threading
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+        from wsgibg import App, ThreadExecutor, current_tasks
+        from wsgibg.integrations.opentelemetry import OpenTelemetry
+
+        provider = TracerProvider()
+        exporter = ConsoleSpanExporter(formatter=lambda span: span.name + chr(10))
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+        app = App(executor=ThreadExecutor(workers=1))
+        OpenTelemetry(app, tracer_provider=provider)
+
+        def slow():
+            threading.Event().wait(0.3)
+
+        def add():
+            current_tasks().add_task(slow)
+            current_tasks().add_task(slow)
+
+        app.call(add)
+    """
+    assert output(source) == ["__main__.slow", "__main__.slow"]
 
 
 # ------------------------------------------------------------------ what is watched
