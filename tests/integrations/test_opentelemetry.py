@@ -10,7 +10,7 @@ import pytest
 from opentelemetry import baggage, context, trace
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
@@ -297,6 +297,28 @@ def test_a_failure_outside_of_the_attempt(provider, spans):
     assert attempt.status.status_code is StatusCode.UNSET
     assert "returned a generator" in told.status.description
     assert linked(told) == {"attempt before": id_of(attempt)}
+
+
+@pytest.mark.parametrize("moment", ["on_start", "on_end"])
+def test_an_sdk_that_fails_harms_no_task(provider, caplog, moment):
+    """What a span processor raises is logged; tasks end as they would."""
+
+    def failing(*_, **__):
+        raise ZeroDivisionError("a processor")
+
+    processor = SpanProcessor()
+    setattr(processor, moment, failing)
+    provider.add_span_processor(processor)
+    site = Site()
+    OpenTelemetry(site.app, tracer_provider=provider)
+    ends = []
+    site.app.on_task(lambda event: ends.append(event.kind))
+
+    site.get(lambda tasks: (tasks.add_task(work), tasks.add_task(fail)))
+
+    assert ends == ["added", "added", "started", "succeeded", "started", "failed"]
+    assert caplog.text.count("ZeroDivisionError: a processor") >= 2
+    assert "no such order" in caplog.text
 
 
 def test_nothing_is_left_behind(provider, spans):

@@ -31,7 +31,7 @@ from opentelemetry.trace import (
 )
 
 from wsgibg._task import BackgroundTask
-from wsgibg.integrations._watching import Life, Lives, Watched, manager_of
+from wsgibg.integrations._watching import Life, Lives, Safely, Watched, manager_of
 from wsgibg.records import TaskEvent
 
 __all__ = ["OpenTelemetry"]
@@ -83,7 +83,7 @@ class OpenTelemetry:
         self._tracer = get_tracer("wsgibg", tracer_provider=tracer_provider)
         self._lives = Lives()
         self._manager.on_task(self._hear)
-        self._manager.around_task(self._around)
+        self._manager.around_task(lambda task: Safely(self._around(task), task))
 
     # -------------------------------------------------------------- an attempt
     @contextmanager

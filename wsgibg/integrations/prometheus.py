@@ -70,7 +70,6 @@ class Prometheus:
         registry: CollectorRegistry = REGISTRY,
         buckets: Sequence[float] = BUCKETS,
     ) -> None:
-        manager = manager_of(app, "Prometheus", registry)
         metrics = _known.get(registry)
         if metrics is None:
             metrics = _known[registry] = _Metrics(registry, tuple(buckets))
@@ -80,7 +79,7 @@ class Prometheus:
                 f" {metrics.buckets!r}. Pass the same, or another registry."
             )
             raise ValueError(msg)
-        manager.on_task(metrics.hear)
+        manager_of(app, "Prometheus", registry).on_task(metrics.hear)
 
 
 class _Metrics:
