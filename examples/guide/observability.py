@@ -14,9 +14,13 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from prometheus_client import make_wsgi_app
 
 from wsgibg import App, BackgroundTasks, ThreadExecutor, current_tasks, task, wrap
+
+# --8<-- [start:imports]
 from wsgibg.integrations.opentelemetry import OpenTelemetry
 from wsgibg.integrations.prometheus import Prometheus
 from wsgibg.integrations.sentry import Sentry
+
+# --8<-- [end:imports]
 
 exporter = InMemorySpanExporter()  # (a program has that of its collector)
 provider = TracerProvider()

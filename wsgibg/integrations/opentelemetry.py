@@ -49,16 +49,14 @@ class OpenTelemetry:
     children of it. Its kind is ``CONSUMER``, its name that of the task's function, and it has
     these attributes, the first ones by OpenTelemetry's conventions:
 
-    ============================ ==========================================================
-    ``messaging.system``         ``"wsgibg"``
-    ``messaging.operation.type`` ``"process"``
-    ``messaging.message.id``     the task's id
-    ``code.function.name``       the task's function
-    ``error.type``               the class of what the attempt has failed with
-    ``wsgibg.task.attempt``      1, and more where a task is tried again
-    ``wsgibg.task.executor``     the executor's name, else its class
-    ``wsgibg.task.queue_wait``   seconds from the hand-over to the executor to the beginning
-    ============================ ==========================================================
+    - ``messaging.system``: ``"wsgibg"``
+    - ``messaging.operation.type``: ``"process"``
+    - ``messaging.message.id``: the task's id
+    - ``code.function.name``: the task's function
+    - ``error.type``: the class of what the attempt has failed with
+    - ``wsgibg.task.attempt``: 1, and more where a task is tried again
+    - ``wsgibg.task.executor``: the executor's name, else its class
+    - ``wsgibg.task.queue_wait``: seconds from the hand-over to the executor to the beginning
 
     A task that is dropped, lost or parked has a span that takes no time, with an event
     ``wsgibg.task.dropped`` (and so on) that tells why. A span that is interrupted ends with such
