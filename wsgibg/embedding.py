@@ -115,6 +115,7 @@ class WrappedApp(Calling, HasTasks):
         self.handlers: ExceptionHandlers = ExceptionHandlers()
         self.debug: bool = False
         self.strict: bool = strict
+        self.tasks.strict = self.tasks.strict or strict
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         """Answer a request (PEP 3333)."""

@@ -14,6 +14,7 @@ from wsgibg._calling import Around, AroundTask, Calling, Injecting, injecting
 from wsgibg._countdown import Countdown
 from wsgibg._hooks import Hooks, TaskHook
 from wsgibg._ledger import Ledger
+from wsgibg._observers import hosts, observers
 from wsgibg._report import report
 from wsgibg._signals import drain_at
 from wsgibg.background import (
@@ -75,12 +76,17 @@ class TaskManager(Calling, ExecutorTable):
         self.stop_on_error: bool = after_task_error == "stop"
         self.lends: bool = async_inline and lending_possible()
         self.watched: bool = False
+        #: Whether an application of its is strict.
+        self.strict: bool = False
         self.hooks: Hooks = Hooks()
         #: Make what each attempt runs in, the outermost first.
         self.surroundings: tuple[AroundTask, ...] = ()
         self._ledger = Ledger(self)
         #: Whether it was warned that another manager's options hold for its tasks.
         self._told = False
+        hosts.add(self)
+        if any(observer.every for observer in observers):
+            self.look_at_each_task()
 
     # -------------------------------------------------------------- hooks
     def on_task(self, hook: TaskHook) -> TaskHook:
@@ -101,7 +107,7 @@ class TaskManager(Calling, ExecutorTable):
         """
         self.hooks.add(hook)
         self.watched = True
-        self._look_at_each_task()
+        self.look_at_each_task()
         return hook
 
     def around_task(self, make: AroundTask) -> AroundTask:
@@ -139,10 +145,10 @@ class TaskManager(Calling, ExecutorTable):
             )
             raise TypeError(msg)
         self.surroundings = (*self.surroundings, make)
-        self._look_at_each_task()
+        self.look_at_each_task()
         return make
 
-    def _look_at_each_task(self) -> None:
+    def look_at_each_task(self) -> None:
         """Be shown each task as it is added; collectors of compiled routes do not do so yet."""
         if not self.checks:
             self.checks = True
@@ -187,6 +193,8 @@ class TaskManager(Calling, ExecutorTable):
         """Take note that a task was added, and not refused."""
         if self.watched or task.options is not None:
             self.record(TaskEvent("added", task))
+        for observer in observers:
+            observer.added(self, task)
 
     # -------------------------------------------------------------- adding
     def accept(self, task: BackgroundTask, injector: Injecting | None = None) -> None:
@@ -219,6 +227,8 @@ class TaskManager(Calling, ExecutorTable):
         Raises:
             Exception: an executor could not store it; the client must not be told it was.
         """
+        if not all(observer.holds for observer in observers):
+            return
         wanted = [
             task for task in tuple(tasks.tasks) if task not in tasks.held and outcome.lets(task)
         ]
@@ -271,6 +281,8 @@ class TaskManager(Calling, ExecutorTable):
 
     def give(self, batch: BackgroundTasks, executor: Executor) -> None:
         """Give a batch to its executor."""
+        for observer in observers:
+            executor = observer.executor_for(batch, executor)
         if self.surroundings:
             batch.has_options = True
         batch.host = self
