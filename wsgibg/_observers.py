@@ -7,7 +7,7 @@ from weakref import WeakSet
 
 from wsgibg._task import BackgroundTask
 
-__all__ = ["Observer", "hosts", "observe", "observers", "strictness", "unobserve"]
+__all__ = ["Observer", "executor_for", "hosts", "observe", "observers", "strictness", "unobserve"]
 
 
 class Observer:
@@ -17,17 +17,17 @@ class Observer:
     in which something happens, and must not raise.
     """
 
-    #: Whether it is shown each task as it is added; if not, `added` and `executor_for` are called
-    #: for some tasks only.
+    #: Whether it is shown each task as it is added; if not, `task_added` and `executor_for` are
+    #: called for some tasks only.
     every: bool = False
     #: Whether durable executors store tasks before the first byte of the response.
     holds: bool = True
 
-    def added(self, host: Any, task: BackgroundTask) -> None:
+    def task_added(self, host: Any, task: BackgroundTask) -> None:
         """A task was added, and not refused, in a function that is on the stack."""
 
     def executor_for(self, batch: Any, executor: Any) -> Any:
-        """The executor that a batch is given to, instead of the one that it was meant for."""
+        """The executor that a batch is given to, which still names the one it was meant for."""
         return executor
 
     def delay_for(self, task: BackgroundTask, delay: float) -> float:
@@ -58,6 +58,14 @@ strictness = Strictness()
 observers: list[Observer] = []
 #: Every manager that there is: one that is older than an observer has to show it its tasks.
 hosts: WeakSet[Any] = WeakSet()
+
+
+def executor_for(batch: Any) -> Any:
+    """The executor that a batch is to be given to."""
+    executor = batch.executor
+    for observer in observers:
+        executor = observer.executor_for(batch, executor)
+    return executor
 
 
 def observe(observer: Observer) -> None:

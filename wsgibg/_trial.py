@@ -10,7 +10,7 @@ from typing import Any
 from wsgibg._aio import can_suspend, limited
 from wsgibg._alarm import Entry, alarm
 from wsgibg._calls import is_async
-from wsgibg._observers import observers
+from wsgibg._observers import executor_for, observers
 from wsgibg._report import failure, report
 from wsgibg._retry import delay_before, wants_retry
 from wsgibg._running import attempt_of
@@ -164,7 +164,7 @@ def tried_again(
     for each in again.tasks:
         each.context.run(source_var.set, again)
     try:
-        batch.executor.retry(again, delay)
+        executor_for(again).retry(again, delay)
     except BaseException as refusal:
         log.exception("%r does not try a task again.", batch.executor, extra={"task_id": task.id})
         for each in again.tasks:

@@ -14,7 +14,7 @@ from wsgibg._calling import Around, AroundTask, Calling, Injecting, injecting
 from wsgibg._countdown import Countdown
 from wsgibg._hooks import Hooks, TaskHook
 from wsgibg._ledger import Ledger
-from wsgibg._observers import hosts, observers
+from wsgibg._observers import executor_for, hosts, observers
 from wsgibg._report import report
 from wsgibg._signals import drain_at
 from wsgibg.background import (
@@ -194,7 +194,7 @@ class TaskManager(Calling, ExecutorTable):
         if self.watched or task.options is not None:
             self.record(TaskEvent("added", task))
         for observer in observers:
-            observer.added(self, task)
+            observer.task_added(self, task)
 
     # -------------------------------------------------------------- adding
     def accept(self, task: BackgroundTask, injector: Injecting | None = None) -> None:
@@ -281,13 +281,13 @@ class TaskManager(Calling, ExecutorTable):
 
     def give(self, batch: BackgroundTasks, executor: Executor) -> None:
         """Give a batch to its executor."""
-        for observer in observers:
-            executor = observer.executor_for(batch, executor)
         if self.surroundings:
             batch.has_options = True
         batch.host = self
         batch.executor = executor
         try:
+            if observers:
+                executor = executor_for(batch)
             if executor not in self._started:
                 self._start(executor)
             executor.submit(batch)
