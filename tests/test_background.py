@@ -279,6 +279,43 @@ def test_a_generator_function_is_refused(tasks, func):
         tasks.add_task(func)
 
 
+@pytest.mark.parametrize("base", [BackgroundTask, BackgroundTasks])
+def test_a_call_of_its_own_is_refused_where_the_class_is_made(base):
+    """Nobody would call it, whether the class has it or what it is mixed with."""
+
+    class Mixin:
+        async def __call__(self):
+            """Not called."""
+
+    with pytest.raises(TaskRefused, match=r"Own has a __call__ of its own, and nobody would"):
+        type("Own", (Mixin, base), {})
+
+    class Other(base):
+        """Without one it is a task, or a collector, like others."""
+
+    assert Other.__call__ is base.__call__
+
+
+def test_the_list_may_be_changed_by_hand_until_the_request_ends():
+    """Tasks are put in front, taken out and replaced; a hand-made one is adopted as it is."""
+    app, ran = App(), []
+
+    @app.get("/")
+    def read(tasks: BackgroundTasks):
+        for name in ("one", "two", "three"):
+            tasks.add_task(ran.append, name)
+        assert tasks.tasks.pop().args == ("three",)
+        tasks.tasks.insert(0, BackgroundTask(ran.append, "first"))
+        tasks.tasks.append(BackgroundTask(ran.append, "last"))
+        tasks.tasks[1] = BackgroundTask(ran.append, "another")
+        tasks.adopt(BackgroundTask(task(ran.append, when="error"), "dropped"))
+        tasks.adopt(BackgroundTask(task(ran.append, when="always"), "adopted"))
+
+    client(app).get("/")
+
+    assert ran == ["first", "another", "two", "last", "adopted"]
+
+
 def test_a_wrapper_is_bound_by_its_own_parameters(tasks):
     """The call meets the wrapper's parameters, whatever `functools.wraps` shows."""
 

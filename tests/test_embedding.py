@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import contextvars
+import gc
 import logging
+import sys
 import threading
 import warnings
+import weakref
 from wsgiref.util import FileWrapper
 
 import pytest
@@ -507,3 +510,108 @@ def test_a_mounted_foreign_app_keeps_its_context():
 def test_an_executor_is_a_contract():
     """`wrap` takes any."""
     assert isinstance(wrap(foreign(), executor=InlineExecutor()).tasks.executor, Executor)
+
+
+# --- what is made only when somebody asks --------------------------------------------------
+
+
+def test_the_list_of_tasks_is_there_when_it_is_read(notes):
+    """Before anything was added, and the same one after."""
+
+    def app(environ, start_response):
+        before = current_tasks().tasks
+        current_tasks().add_task(notes.append, "task")
+        assert current_tasks().tasks is before
+        assert len(before) == 1
+        start_response("200 OK", TEXT)
+        return [b"hello"]
+
+    client(wrap(app)).get("/")
+
+    assert notes == ["task"]
+
+
+def test_a_request_whose_tasks_were_looked_at_and_none_added():
+    """The list goes to the server as it is, the file is streamed."""
+    body = [b"hello"]
+
+    def app(environ, start_response):
+        assert current_tasks().tasks == []
+        start_response("200 OK", TEXT)
+        return body if environ["PATH_INFO"] == "/" else iter(body)
+
+    wrapped = wrap(app)
+
+    assert start(wrapped) is body
+    assert start(wrapped, PATH_INFO="/stream") is not body
+
+
+def test_a_streamed_request_leaves_nothing_behind():
+    """Reference counting frees environ and collector, whether or not a task was added."""
+    collectors = []
+
+    def app(environ, start_response):
+        if environ["PATH_INFO"] == "/task":
+            current_tasks().add_task(str)
+        collectors.append(weakref.ref(current_tasks()))
+        start_response("200 OK", TEXT)
+        return iter([b"hello"])
+
+    wrapped = wrap(app)
+    gc.collect()
+    gc.disable()
+    try:
+        for path in ("/", "/task"):
+            body = start(wrapped, PATH_INFO=path)
+            assert b"".join(body) == b"hello"
+            body.close()
+            assert next(body, None) is None
+            del body
+        assert [each() for each in collectors] == [None, None]
+    finally:
+        gc.enable()
+
+
+def test_bodies_of_many_classes():
+    """Past the classes that are remembered, each body is looked at anew."""
+    wrapped = wrap(foreign(lambda: type("Body", (), {"__iter__": lambda _: iter([b"hello"])})()))
+
+    for _ in range(200):
+        assert b"".join(start(wrapped)) == b"hello"
+
+
+def test_threads_that_add_while_an_untouched_request_ends(notes):
+    """Each is refused, or its task runs: nothing comes between."""
+    accepted, interval = [], sys.getswitchinterval()
+    ready = threading.Barrier(2)
+
+    def adding(collector):
+        ready.wait()
+        try:
+            collector.add_task(notes.append, "task")
+        except TaskRefused:
+            return
+        accepted.append("task")
+
+    threads = []
+
+    def app(environ, start_response):
+        thread = threading.Thread(target=adding, args=(current_tasks(),))
+        thread.start()
+        threads.append(thread)
+        ready.wait()
+        start_response("200 OK", TEXT)
+        return [b"hello"]
+
+    wrapped = wrap(app)
+    sys.setswitchinterval(1e-6)
+    try:
+        for _ in range(300):
+            body = start(wrapped)
+            if hasattr(body, "close"):
+                body.close()
+            threads.pop().join()
+    finally:
+        sys.setswitchinterval(interval)
+
+    assert notes == accepted

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import logging
+from contextlib import suppress
 from typing import Annotated, Any
 
 import pytest
@@ -16,11 +18,14 @@ from wsgibg import (
     Depends,
     Header,
     HTTPException,
+    Query,
     current_task,
     current_tasks,
     task,
     wrap,
 )
+from wsgibg.embedding import inject
+from wsgibg.exceptions import RequestValidationError
 from wsgibg.responses import PlainTextResponse, StreamingResponse
 
 REQUESTS = 1_000
@@ -71,6 +76,11 @@ def get_user(authorization: Annotated[str, Header()], connection: Connection) ->
 
 
 async def get_async():
+    yield "value"
+
+
+async def get_suspended():
+    await asyncio.sleep(0)
     yield "value"
 
 
@@ -180,6 +190,29 @@ def foreign(environ, start_response):
     return [b""]
 
 
+@inject
+def view(
+    fail: bool = False,
+    *,
+    tasks: BackgroundTasks,
+    session: Annotated[Any, Depends(get_session)],
+    early: Annotated[Any, Depends(get_connection, scope="function")],
+    late: Annotated[Any, Depends(get_suspended, scope="tasks")],
+    suspended: Annotated[Any, Depends(get_suspended)],
+    size: Annotated[int, Query()] = 1,
+) -> None:
+    tasks.add_task(log, size)
+    if fail:
+        raise LookupError(size)
+
+
+def injected(environ, start_response):
+    with suppress(LookupError, RequestValidationError):
+        view("fail" in environ["PATH_INFO"])
+    start_response("200 OK", [])
+    return [b""]
+
+
 BODY = b'{"customer": "Ada", "lines": [{"sku": "LAMP", "quantity": 2}]}'
 HEADERS = {"Authorization": "Bearer"}
 REQUESTED = {
@@ -201,6 +234,9 @@ REQUESTED = {
     "409": (app, "GET", "/sold-out", b""),
     "failing task": (app, "GET", "/failing-task", b""),
     "wrap": (wrap(foreign), "GET", "/", b""),
+    "injected": (wrap(injected), "GET", "/", b""),
+    "injected 422": (wrap(injected), "GET", "/?size=big", b""),
+    "injected and failed": (wrap(injected), "GET", "/fail", b""),
     "wrapped app": (wrap(app), "POST", "/tasks/3", b""),
 }
 

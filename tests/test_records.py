@@ -6,7 +6,6 @@ import asyncio
 import gc
 import logging
 import os
-import subprocess
 import sys
 import threading
 import weakref
@@ -19,6 +18,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.executors.support import output
 from tests.support import ROOT, client, wait_for
 from wsgibg import (
     App,
@@ -694,31 +694,61 @@ def test_long_texts_are_shortened(caplog):
     assert len(record.traceback) == 10_000
 
 
+FORKS = {
+    "by Python": "import os; fork = os.fork",
+    # As uWSGI does, without `os.register_at_fork`: in C, and the interpreter does not hear of it.
+    "by C": "import ctypes, os; fork = ctypes.PyDLL(None).fork",
+}
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
-def test_a_forked_child_has_no_names():
-    """The parent's tasks are the parent's to run."""
-    code = (
-        "import os\n"
-        "from wsgibg import BackgroundTask\n"
-        "from wsgibg._names import named\n"
-        "task = BackgroundTask(print)\n"
-        "task.id\n"
-        "pid = os.fork()\n"
-        "if not pid:\n"
-        "    os._exit(len(named))\n"
-        "print(len(named), os.waitpid(pid, 0)[1])\n"
-    )
+@pytest.mark.parametrize("way", FORKS)
+def test_a_forked_child_has_no_names(way):
+    """The parent's tasks are the parent's to run; the child's own are known in it."""
+    script = f"""
+        {FORKS[way]}
+        from wsgibg import App, BackgroundTask
+        app = App()
+        task, own = BackgroundTask(print), BackgroundTask(print)
+        def known(id): return app.tasks.get(id) is not None
+        task.id
+        pid = fork()
+        if not pid:
+            own.id
+            told = known(task.id), known(own.id)
+            os.write(1, f"child {{told}}\\n".encode())
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        print(known(task.id))
+    """
+    assert output(script) == ["child (False, True)", "True"]
 
-    run = subprocess.run(
-        [sys.executable, "-c", code],
-        cwd=ROOT,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=True,
-    )
 
-    assert run.stdout == "1 0\n"
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="there is no fork")
+def test_a_forked_child_has_no_records():
+    """Neither of what has ended in the parent, nor of what it runs."""
+    script = """
+        import os
+        from tests.executors.support import Gate, submit
+        from wsgibg import TaskManager, ThreadExecutor, task
+        manager, gate = TaskManager(ThreadExecutor(workers=1)), Gate()
+        submit(manager, task(str, timeout=60))
+        assert manager.drain(10) == []
+        submit(manager, task(gate, timeout=60), task(str, timeout=60))
+        gate.begun.wait(10)
+        def states(): return sorted(each.state for each in manager.recent())
+        pid = os.fork()
+        if not pid:
+            os.write(1, f"child {states()}\\n".encode())
+            os._exit(0)
+        assert os.waitpid(pid, 0)[1] == 0
+        print(states())
+        gate.opened.set()
+    """
+    assert output(script, "-W", "ignore::DeprecationWarning") == [
+        "child []",
+        "['queued', 'running', 'succeeded']",
+    ]
 
 
 # --- the ledger ----------------------------------------------------------------------------

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import logging
+import sys
 import threading
 import time
+from math import inf
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.executors.support import output
 from tests.support import wait_for
 from wsgibg import TaskOptions, _alarm
 from wsgibg._alarm import Alarm
@@ -80,6 +83,15 @@ def test_a_task_without_options_is_not_tried_again():
 # --- the alarm -----------------------------------------------------------------------------
 
 
+@pytest.fixture(name="switching")
+def _switching():
+    """Threads take turns after every microsecond."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
+
+
 class Clock:
     """A clock that is set by hand."""
 
@@ -90,13 +102,27 @@ class Clock:
         return self.now
 
 
+def waiting_in(alarm):
+    """How many entries it keeps."""
+    return len(alarm.fresh) + len(alarm.heap)
+
+
+def threads_of(alarm):
+    """Its threads."""
+    return [
+        each
+        for each in threading.enumerate()
+        if getattr(getattr(each, "_target", None), "__self__", None) is alarm
+    ]
+
+
 @given(st.lists(st.integers(-5, 20), min_size=1, max_size=20), st.data())
 def test_what_is_due_is_called_in_order_of_its_time(times, data):
     """What is due at the same time, in the order in which it came; what was cancelled, not."""
     clock = Clock()
     clock.now = 20.0
     alarm = Alarm(clock)
-    alarm.thread = threading.current_thread()  # so that none is started: `next` is asked here
+    alarm.token.clear()  # so that no thread is started: `next` is asked here
     entries = [alarm.at(due, lambda at=(due, number): at) for number, due in enumerate(times)]
     cancelled = data.draw(st.sets(st.integers(0, len(times) - 1)))
     for number in cancelled:
@@ -127,25 +153,52 @@ def test_what_is_cancelled_does_not_pile_up():
     """Behind one that waits for long."""
     alarm = Alarm()
     first = alarm.at(time.monotonic() + 600, print)
+    wait_for(lambda: alarm.until < inf, 10, "its thread sleeps")
     for _ in range(1000):
         alarm.cancel(alarm.at(time.monotonic() + 700, print))
-    assert len(alarm.entries) < 200
+    assert waiting_in(alarm) == 1
     assert alarm.cancel(first)
-    thread = alarm.thread
-    wait_for(lambda: thread is None or not thread.is_alive(), 10, "the thread has ended")
+    wait_for(lambda: not threads_of(alarm), 10, "the thread has ended")
+
+
+def test_nor_does_what_its_thread_has_seen_before_it_was_cancelled():
+    """It is thrown out when the thread looks the next time, and there is much of it."""
+    alarm = Alarm()
+    far = [alarm.at(time.monotonic() + 600 + number, print) for number in range(1000)]
+    for cancelled in (far[1:], far[:1]):
+        done = threading.Event()
+        alarm.at(time.monotonic(), done.set)
+        assert done.wait(10)
+        wait_for(lambda: not alarm.fresh, 10, "the thread has seen all")
+        for entry in cancelled:
+            assert alarm.cancel(entry)
+        if far[0] not in cancelled:
+            assert len(alarm.heap) >= 1000
+    wait_for(lambda: not threads_of(alarm), 10, "the thread has ended")
+    assert waiting_in(alarm) == 0
 
 
 def test_its_thread_ends_when_nothing_waits():
     """Also where what it waits for is cancelled; and there is another for what comes then."""
     alarm = Alarm()
     entry = alarm.at(time.monotonic() + 600, print)
-    thread = alarm.thread
+    (thread,) = threads_of(alarm)
+    assert not thread.daemon
     assert alarm.cancel(entry)
     wait_for(lambda: not thread.is_alive(), 10, "the thread has ended")
 
     done = threading.Event()
     alarm.at(time.monotonic(), done.set)
     assert done.wait(10)
+
+
+def test_a_thread_that_comes_too_late_ends_at_once():
+    """Two that found no thread may each have started one."""
+    alarm = Alarm()
+    entry = alarm.at(time.monotonic() + 600, print)
+    wait_for(lambda: alarm.until < inf, 10, "its thread sleeps")
+    alarm.run()
+    assert alarm.cancel(entry)
 
 
 def test_what_a_call_raises_is_logged(caplog):
@@ -170,15 +223,92 @@ def test_where_no_thread_can_be_started_it_says_so(monkeypatch):
 
     monkeypatch.setattr(threading.Thread, "start", refuse)
     alarm = Alarm()
+    called = []
     with pytest.raises(RuntimeError, match="can't start"):
-        alarm.at(time.monotonic(), print)
+        alarm.at(time.monotonic(), lambda: called.append("refused"))
     monkeypatch.undo()
 
     done = threading.Event()
     alarm.at(time.monotonic(), done.set)
     assert done.wait(10)
+    assert called == []
 
 
 def test_there_is_one_alarm_in_a_process():
     """Whoever asks first makes it."""
     assert _alarm.alarm() is _alarm.alarm()
+
+
+def test_each_entry_is_called_or_was_cancelled(switching):
+    """By many threads at a time, whose thread comes and goes meanwhile; none is both."""
+    alarm, called, cancelled = Alarm(), [], []
+
+    def work(number):
+        for count in range(200):
+            name = (number, count)
+            entry = alarm.at(
+                time.monotonic() + count % 3 / 1000, lambda name=name: called.append(name)
+            )
+            if count % 2 and alarm.cancel(entry):
+                cancelled.append(name)
+            if count % 50 == 0:
+                time.sleep(0.005)  # all is called by then, and the thread ends
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(8)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join(30)
+    wait_for(lambda: len(called) + len(cancelled) == 1600, 20, "all have been called")
+    assert len({*called, *cancelled}) == 1600
+    wait_for(lambda: not threads_of(alarm), 10, "the thread has ended")
+    assert waiting_in(alarm) == 0
+
+
+def test_a_signals_handler_may_wait_for_it():
+    """Wherever the main thread is interrupted in its methods, it holds nothing up."""
+    script = """
+        import signal, threading, time
+        from wsgibg._alarm import Alarm
+        alarm, waits = Alarm(), []
+        def handle(*_):
+            # A bare lock: to set an Event takes the lock of whoever is interrupted in wait().
+            done = threading.Lock()
+            done.acquire()
+            alarm.at(time.monotonic(), done.release)
+            waits.append(done.acquire(timeout=10))
+            signal.setitimer(signal.ITIMER_REAL, 0.0005)  # (handlers do not pile up)
+        last = alarm.at(time.monotonic() + 600, print)
+        signal.signal(signal.SIGALRM, handle)
+        signal.setitimer(signal.ITIMER_REAL, 0.0005)
+        while len(waits) < 500 and all(waits):
+            entry = alarm.at(time.monotonic() + 60, print)
+            alarm.at(time.monotonic(), int)
+            alarm.cancel(entry)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        alarm.cancel(last)
+        print(all(waits))
+    """
+    assert output(script) == ["True"]
+
+
+def test_in_a_forked_child_nothing_waits():
+    """Not even where the alarm's own thread has forked, which is the child's only one then."""
+    script = """
+        import os, threading, time
+        from wsgibg import _alarm
+        alarm, child = _alarm.alarm(), []
+        def fork():
+            pid = os.fork()
+            if pid:
+                child.append(pid)
+            else:
+                os.write(1, f"{_alarm.alarm() is not alarm} {len(alarm.heap)}\\n".encode())
+        def tell(): os.write(1, b"called\\n")
+        now = time.monotonic()
+        alarm.at(now + 0.3, tell)
+        alarm.at(now + 0.1, fork)
+        while not child: time.sleep(0.01)
+        assert os.waitpid(child[0], 0)[1] == 0
+    """
+    assert output(script) == ["True 0", "called"]

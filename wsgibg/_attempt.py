@@ -15,10 +15,11 @@ from typing import Any
 
 from wsgibg import _running
 from wsgibg._aio import can_suspend, lend, sequence
+from wsgibg._calling import unlimited
 from wsgibg._calls import is_async
 from wsgibg._names import named
 from wsgibg._observers import observers
-from wsgibg._report import failure, report
+from wsgibg._report import IS_ENDLESS, failure, report
 from wsgibg._running import attempt_of, context_of, task_var
 from wsgibg._task import NO_KWARGS
 from wsgibg._trial import begin, end, tried_again
@@ -48,10 +49,7 @@ cuts: set[bool] = set()
 interrupted: dict[int, BackgroundTask] = {}
 
 _STOPPED = "the server stopped the thread that ran its batch"
-_ENDLESS = (
-    "the tasks of its batch had added %d tasks, which is the limit. Does a task add itself for"
-    " ever? Give what comes again to a scheduler, and much work to a few tasks"
-)
+_ENDLESS = f"the tasks of its batch had added %d tasks, {IS_ENDLESS}"
 
 
 def run_batch(batch: BackgroundTasks) -> None:
@@ -78,10 +76,11 @@ def run_batch(batch: BackgroundTasks) -> None:
         if left and left[-1] is not batch.running:
             left = _run_late(batch, left, limit)
     except BaseException as error:
-        if batch.running is not None and batch.running is not batch.ended:
+        task = batch.running
+        # (what was told at the end of the process is not told again at that of the loop)
+        if task not in (None, batch.ended, interrupted.get(id(batch))):
             reason = f"the server stopped its thread ({error!r})"
-            attempt = attempt_of(batch.running, batch)
-            report(batch.host, "interrupted", batch.running, reason, attempt)
+            report(batch.host, "interrupted", task, reason, attempt_of(task, batch))
         _report_lost(batch, behind(batch.running, seal(batch)), _STOPPED)
         if batch.trial is not None:
             end(batch)
@@ -135,7 +134,7 @@ def cut_short(batch: BackgroundTasks, reason: str) -> None:
 
 def _report_lost(batch: BackgroundTasks, tasks: list[BackgroundTask], reason: str) -> None:
     for task in tasks:
-        report(batch.host, "lost", task, reason)
+        report(batch.host, "lost", task, reason, attempt_of(task, batch))
 
 
 def _tell_of_end(batch: BackgroundTasks) -> None:
@@ -224,7 +223,7 @@ def _run_injected(
 ) -> None:
     """Run a task whose dependencies are resolved first; async or not, it has ended then."""
     batch.host.record(TaskEvent("started", task, attempt=attempt_of(task, batch)))
-    around = None if batch.trial is None else batch.trial.limit
+    around = unlimited if batch.trial is None else batch.trial.limit
     try:
         _check_result(task, batch.host.invoke(task, around))
     except BaseException as error:
@@ -281,7 +280,7 @@ def _failed(
         task.name,
         task.id,
         exc_info=error,
-        extra={"task_id": task.id},
+        extra={"task_id": task.id, "task_event": "failed"},
     )
     batch.ended = task
     host.record(failure("failed", task, error, attempt_of(task, batch)))

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, ParamSpec, Protocol, TypeVar, overload
 
 from wsgibg._task import BackgroundTask
 from wsgibg.exceptions import FastAPIError
 
-__all__ = ["Around", "AroundTask", "Calling", "Injecting", "injecting"]
+__all__ = ["Around", "AroundTask", "Calling", "Injecting", "injecting", "unlimited"]
 
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: Puts something around what a task awaits, such as a time limit.
-Around = Callable[[Awaitable[Any]], Awaitable[Any]]
+
+class Around(Protocol):
+    """Puts something around what a task awaits, such as a time limit."""
+
+    def __call__(self, awaitable: Awaitable[Any], *, leaving: bool = False) -> Awaitable[Any]:
+        """What is awaited in its place.
+
+        Args:
+            awaitable: a dependency, the task itself, or an exit.
+            leaving: whether it is an exit.
+        """
+
+
+def unlimited(awaitable: Awaitable[Any], *, leaving: bool = False) -> Awaitable[Any]:
+    """Nothing around it."""
+    del leaving
+    return awaitable
+
+
 #: Makes the context manager that an attempt of a task runs in.
 AroundTask = Callable[[BackgroundTask], AbstractContextManager[object]]
 
@@ -23,13 +40,17 @@ AroundTask = Callable[[BackgroundTask], AbstractContextManager[object]]
 class Injecting(Protocol):
     """Resolves what tasks, scripts and workers have injected; every application has one."""
 
+    @property
+    def overrides(self) -> Mapping[Any, Any]:
+        """What takes the place of dependencies now; another object when that has changed."""
+
     def accept(self, task: BackgroundTask) -> None:
         """Take a task on, or raise `TaskRefused` if it asks for what only a request has."""
 
     def invoke(
         self,
         task: BackgroundTask,
-        around: Around | None = None,
+        around: Around = unlimited,
         surroundings: Sequence[AroundTask] = (),
     ) -> Any:
         """Make a task's call: what it has injected, then itself, then the exits."""

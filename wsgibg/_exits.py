@@ -7,9 +7,10 @@ from contextvars import Context
 from typing import Any
 
 from wsgibg._aio import hop, lend
+from wsgibg._calling import Around, unlimited
 from wsgibg.exceptions import FastAPIError
 
-__all__ = ["Exit", "enterable", "leave", "leave_sync", "swallowed"]
+__all__ = ["Exit", "enterable", "leave", "leave_sync", "swallowed", "thrown"]
 
 #: A generator that stands at its ``yield``, and what it yielded.
 Exit = tuple[Any, Any]
@@ -17,7 +18,7 @@ _END = object()
 
 
 async def leave(
-    exits: list[Exit], error: BaseException | None, *, lent: bool
+    exits: list[Exit], error: BaseException | None, *, lent: bool, around: Around = unlimited
 ) -> BaseException | None:
     """Run every exit; each sees the error that the one before left behind.
 
@@ -25,6 +26,7 @@ async def leave(
         exits: the generators that were entered, in order; the list is emptied.
         error: what the request failed with, thrown into each; nothing if it succeeded.
         lent: whether async exits are stepped on the lent loop instead of by a hop.
+        around: puts something around what they await.
 
     Returns:
         The error that is left: the given one, one that an exit raised instead, or nothing if
@@ -34,7 +36,7 @@ async def leave(
         while exits:
             if hasattr(exits[-1][0], "__anext__"):
                 try:
-                    error = await _leave_async(exits.pop()[0], error, lent=lent)
+                    error = await _leave_async(exits.pop()[0], error, lent, around)
                 except BaseException as other:  # noqa: BLE001 (the caller decides about it)
                     error = other
             else:
@@ -72,15 +74,15 @@ def leave_sync(exits: list[Exit], error: BaseException | None = None) -> BaseExc
 
 
 async def _leave_async(
-    generator: AsyncGenerator[Any, None], error: BaseException | None, *, lent: bool
+    generator: AsyncGenerator[Any, None], error: BaseException | None, lent: bool, around: Around
 ) -> BaseException | None:
     try:
-        step = generator.__anext__() if error is None else _thrown(generator, error)
+        step = generator.__anext__() if error is None else thrown(generator, error)
         try:
             if lent:
                 lend(step)
             else:
-                await hop(step)
+                await hop(around(step, leaving=True))
         except StopAsyncIteration as stop:
             return error if stop is error else None
         except RuntimeError as other:
@@ -88,13 +90,13 @@ async def _leave_async(
         if lent:
             lend(generator.aclose())
         else:
-            await hop(generator.aclose())
+            await hop(around(generator.aclose(), leaving=True))
         return _second_yield(generator)
     finally:
         del error, step  # a frame that holds its own exception is a cycle
 
 
-async def _thrown(generator: AsyncGenerator[Any, None], error: BaseException) -> None:
+async def thrown(generator: AsyncGenerator[Any, None], error: BaseException) -> None:
     """`athrow` as a coroutine that lets go of the error: the bare awaitable would hold it."""
     try:
         await generator.athrow(error)

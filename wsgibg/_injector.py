@@ -13,7 +13,7 @@ from weakref import WeakKeyDictionary
 
 from wsgibg import _running
 from wsgibg._aio import can_suspend, drive, hop, lend
-from wsgibg._calling import Around, AroundTask
+from wsgibg._calling import Around, AroundTask, unlimited
 from wsgibg._exits import Exit, leave
 from wsgibg._interpret import enter, enter_async, enter_lent
 from wsgibg._running import TaskContext, context_of, task_var
@@ -66,6 +66,11 @@ class Injector:
         overrides = dict(self._overrides)
         self._current = (WeakKeyDictionary() if overrides else self._declared, overrides)
 
+    @property
+    def overrides(self) -> Mapping[Any, Any]:
+        """What takes the place of dependencies now; another object when that has changed."""
+        return self._current[1]
+
     def accept(self, task: BackgroundTask) -> None:
         """Take a task on that has parameters to inject.
 
@@ -104,15 +109,15 @@ class Injector:
     def invoke(
         self,
         task: BackgroundTask,
-        around: Around | None = None,
+        around: Around = unlimited,
         surroundings: Sequence[AroundTask] = (),
     ) -> Any:
         """Make a task's call, in a copy of its context: dependencies, itself, exits.
 
         Args:
             task: the task.
-            around: puts something around what the task awaits; a call that cannot suspend is
-                not shown to it.
+            around: puts something around what the task, its dependencies and their exits await;
+                a call that cannot suspend is not shown to it.
             surroundings: make the context managers that all of this runs in.
 
         Returns:
@@ -136,18 +141,18 @@ class Injector:
         plan: TaskPlan,
         task: BackgroundTask,
         tasks: BackgroundTasks,
-        around: Around | None,
+        around: Around,
         inside: TaskContext | None,
     ) -> Any:
         exits: list[Exit] = []
-        run = _Run(plan, dict.fromkeys(_SCOPES, exits), lambda: tasks, self._lends(plan))
+        run = _Run(plan, dict.fromkeys(_SCOPES, exits), lambda: tasks, self._lends(plan), around)
         result, error = None, None
         try:
             try:
-                result = await run.result(task, around, inside)
+                result = await run.result(task, inside)
             except BaseException as raised:  # noqa: BLE001 (raised below, after the exits)
                 error = raised
-            error = _outcome(error, await leave(exits, error, lent=run.lent))
+            error = _outcome(error, await leave(exits, error, lent=run.lent, around=around))
             if error is not None:
                 raise error
             return result
@@ -240,8 +245,10 @@ class _Run:
         stacks: Mapping[Any, list[Exit]],
         collector: Callable[[], BackgroundTasks],
         lent: bool,
+        around: Around = unlimited,
     ) -> None:
         self.plan = plan
+        self.around = around
         self.stacks = stacks
         self.collector = collector
         self.lent = lent
@@ -249,7 +256,6 @@ class _Run:
     async def result(
         self,
         task: BackgroundTask,
-        around: Around | None = None,
         current: TaskContext | None = None,
     ) -> Any:
         """Resolve, call, and await what the call returns, with a task that is then current."""
@@ -264,7 +270,7 @@ class _Run:
             return lend(result)
         if isawaitable(result):
             task_var.set(current)
-            return await hop(result if around is None else around(result))
+            return await hop(self.around(result))
         return result
 
     async def dependency(self, step: Call, slots: dict[int, Any]) -> Any:
@@ -273,12 +279,12 @@ class _Run:
         made = step.func(*positional, **named)
         value = made
         if step.kind == "coroutine":
-            value = lend(made) if self.lent else await hop(made)
+            value = lend(made) if self.lent else await hop(self.around(made))
         elif step.kind != "call":
             if step.kind == "generator":
                 value = enter(made)
             else:
-                value = enter_lent(made) if self.lent else await enter_async(made)
+                value = enter_lent(made) if self.lent else await enter_async(made, self.around)
             self.stacks[step.scope].append((made, value))
         if step.adopts and isinstance(value, BackgroundTasks):
             self.collector().adopt(value)

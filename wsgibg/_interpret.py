@@ -6,7 +6,7 @@ left, calls what has all its inputs, and collects every error, as FastAPI does.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Generator
+from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
 from typing import Any, Protocol
 
 from pydantic_core import ValidationError
@@ -19,12 +19,21 @@ from wsgibg._returns import Returns
 from wsgibg._scope import RequestScope, StartResponse
 from wsgibg._steps import Call, Give, Plan, Read, Recall
 from wsgibg.background import BackgroundTasks
-from wsgibg.exceptions import FastAPIError, RequestValidationError
+from wsgibg.exceptions import EndpointContext, FastAPIError, RequestValidationError
 from wsgibg.params import SOURCES, Scope, SecurityScopes
 from wsgibg.requests import Request
 from wsgibg.responses import Response
 
-__all__ = ["GIVEN", "STACKS", "Resume", "enter", "enter_async", "enter_lent", "interpret"]
+__all__ = [
+    "GIVEN",
+    "STACKS",
+    "Resume",
+    "Walk",
+    "enter",
+    "enter_async",
+    "enter_lent",
+    "interpret",
+]
 
 
 #: Where the exits of each scope wait, in the compiled function and in the `RequestScope`.
@@ -93,10 +102,13 @@ def enter(generator: Generator[Any, None, None]) -> Any:
         raise _no_yield(generator) from None
 
 
-async def enter_async(generator: AsyncGenerator[Any, None]) -> Any:
-    """The same for an async one, by a hop."""
+async def enter_async(
+    generator: AsyncGenerator[Any, None], around: Callable[[Any], Awaitable[Any]] | None = None
+) -> Any:
+    """The same for an async one, by a hop; `around` may put a limit around it."""
     try:
-        return await hop(generator.__anext__())
+        first: Awaitable[Any] = generator.__anext__()
+        return await hop(first if around is None else around(first))
     except StopAsyncIteration:
         raise _no_yield(generator) from None
 
@@ -122,7 +134,11 @@ async def interpret(
     Raises:
         RequestValidationError: with every error.
     """
-    walk = _Walk(route, scope, resume)
+    body: Any = None
+    if route.plan.reads("body"):
+        body = load_json(scope.environ, route.max_content_length, route.strict_content_type)
+    context = route.returns.context
+    walk = Walk(route.plan, scope, dict(resume.slots), body=body, context=context)
     result = await walk.run(resume.position)
     response = route.returns.build(scope, result)
     if scope.early:
@@ -132,24 +148,36 @@ async def interpret(
     return scope.respond(start_response, response)
 
 
-class _Walk:
-    """The way through the steps: filled slots, invalid slots, errors."""
+class Walk:
+    """The way through the steps: filled slots, invalid slots, errors.
 
-    def __init__(self, route: Route, scope: RequestScope, resume: Resume) -> None:
-        self.route = route
-        self.plan = route.plan
+    Args:
+        plan: the steps.
+        scope: the request.
+        slots: the values that are there already.
+        body: the body, if one is read.
+        context: whose steps they are, for an error's text.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        scope: RequestScope,
+        slots: dict[int, Any],
+        *,
+        body: Any = None,
+        context: EndpointContext | None = None,
+    ) -> None:
+        self.plan = plan
         self.scope = scope
-        self.slots = dict(resume.slots)
+        self.slots = slots
         self.invalid: set[int] = set()
         self.errors: list[Any] = []
         #: The errors of each read, by its position: a `Recall` tells them again.
         self.told: dict[int, list[Any]] = {}
         self.opened: dict[str, Any] = {}
-        self.body: Any = None
-        if self.plan.reads("body"):
-            self.body = load_json(
-                scope.environ, route.max_content_length, route.strict_content_type
-            )
+        self.body = body
+        self.context = context
 
     async def run(self, first: int) -> Any:
         for position, step in enumerate(self.plan.steps[first:-1], first):
@@ -166,10 +194,12 @@ class _Walk:
             else:
                 await self.call(step)
         if self.errors:
-            raise RequestValidationError(
-                self.errors, body=self.body, endpoint_ctx=self.route.returns.context
-            )
+            raise self.refusal()
         return await self.call(self.plan.handler)
+
+    def refusal(self) -> RequestValidationError:
+        """What is raised where data are wrong."""
+        return RequestValidationError(self.errors, body=self.body, endpoint_ctx=self.context)
 
     # -------------------------------------------------------------- reading
     def read(self, position: int, step: Read) -> None:
@@ -197,7 +227,7 @@ class _Walk:
 
     def _from_source(self, step: Read) -> Any:
         if step.location == "path":
-            return self.scope.values[int(step.key)]
+            return self.from_path(step)
         if step.location not in self.opened:
             open_source = SOURCES[step.location].open_lists
             environ = self.scope.environ
@@ -206,6 +236,10 @@ class _Walk:
         if step.collect is not None:
             return step.collect(opened)
         return (opened.getlist(step.key) or None) if step.many else opened.get(step.key)
+
+    def from_path(self, step: Read) -> Any:
+        """What the match has given for a path parameter."""
+        return self.scope.values[int(step.key)]
 
     def _from_body(self, step: Read) -> tuple[Any, tuple[str | int, ...], bool]:
         if not self.plan.embed:

@@ -14,16 +14,17 @@ from reprlib import Repr
 from time import time
 from typing import Any
 from uuid import UUID
-from weakref import ref
+from weakref import WeakSet, ref
 
+from wsgibg._aio import when_forked
 from wsgibg._attempt import behind
-from wsgibg._names import Identity, Name, forget, named, put_name
+from wsgibg._names import Identity, Name, forget, named, own_names, put_name
 from wsgibg._options import name_of
 from wsgibg._task import BackgroundTask, identify
 from wsgibg.background import BackgroundTasks, source_var
 from wsgibg.records import TaskEvent, TaskProgress, TaskRecord, TaskState
 
-__all__ = ["MAX_ENDED", "Ledger", "text_of_arguments"]
+__all__ = ["MAX_ENDED", "Ledger", "batch_of", "text_of_arguments"]
 
 #: How many tasks that have ended are remembered.
 MAX_ENDED: int = 1_000
@@ -153,6 +154,12 @@ class Ledger:
         self._known: dict[str, _Entry] = {}
         #: Those that have ended, in the order in which they did.
         self._ended: deque[_Entry] = deque()
+        _ledgers.add(self)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._known.clear()
+        self._ended.clear()
 
     def wants(self, event: TaskEvent) -> bool:
         """Whether an event is to be recorded although no hook hears it."""
@@ -226,7 +233,7 @@ class Ledger:
         entry = self._known.get(identifier)
         if entry is not None:
             return entry.record(arguments=arguments)
-        name = named.get(identifier)
+        name = own_names().get(identifier)
         found = None if name is None else _record_of(name, self.host, arguments=arguments)
         if found is None and self.outer is not None:
             return self.outer.get(identifier, arguments=arguments)
@@ -253,7 +260,7 @@ class Ledger:
         found = [] if self.outer is None else self.outer._all()
         # Copies, which are made in one step; to iterate over the dictionaries themselves is many.
         known = self._known.copy()
-        for name in named.copy().values():
+        for name in own_names().copy().values():
             task = name()
             if name.id not in known and task is not None and _host_of(task) is self.host:
                 found.append((name.since, partial(_record_of, name, self.host)))
@@ -262,6 +269,19 @@ class Ledger:
 
     def __len__(self) -> int:
         return len(self._known)
+
+
+#: Those of this process.
+_ledgers: WeakSet[Ledger] = WeakSet()
+
+
+def _forked() -> None:
+    """In a forked child: what is known so far is of tasks that the parent runs."""
+    for each in list(_ledgers):
+        each.clear()
+
+
+when_forked(_forked)
 
 
 class _Gone:
@@ -283,7 +303,7 @@ def _identity(task: BackgroundTask | None) -> Identity | None:
     return getattr(task, "_id", None)
 
 
-def _batch_of(task: Identity) -> Any:
+def batch_of(task: Identity) -> Any:
     """The collector or batch that a task is in."""
     source = task.context.get(source_var)
     batch = source if isinstance(source, BackgroundTasks) else getattr(source, "tasks", None)
@@ -294,12 +314,12 @@ def _batch_of(task: Identity) -> Any:
 
 def _host_of(task: Identity) -> object:
     """The manager that was given a task."""
-    return getattr(_batch_of(task), "host", None)
+    return getattr(batch_of(task), "host", None)
 
 
 def state_of(task: Identity) -> TaskState | None:
     """What can be seen of a task that nobody has taken note of; None if it has ended."""
-    batch = _batch_of(task)
+    batch = batch_of(task)
     if batch is None or batch.executor is None:
         return "held"
     running, ended = batch.running, batch.ended

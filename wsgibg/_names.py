@@ -7,7 +7,7 @@ from time import time
 from typing import Any
 from weakref import ref
 
-__all__ = ["MAX_NAMED", "Identity", "Name", "forget", "named", "put_name"]
+__all__ = ["MAX_NAMED", "Identity", "Name", "forget", "named", "own_names", "put_name"]
 
 #: How many tasks are remembered at most; those named beyond it are run as if nobody had asked.
 MAX_NAMED: int = 100_000
@@ -40,9 +40,11 @@ class Name(ref[Identity]):
     So a task that is never handed over (its collector is thrown away) leaves nothing.
     """
 
-    __slots__ = ("id", "since")
+    __slots__ = ("id", "pid", "since")
 
     id: str
+    #: The process in which that was.
+    pid: int
     #: When the id was first read, in seconds since the epoch.
     since: float
 
@@ -53,9 +55,10 @@ named: dict[str, Name] = {}
 
 def put_name(identity: Identity) -> None:
     """Remember that somebody has read a task's id."""
-    if len(named) < MAX_NAMED:
+    if len(own_names()) < MAX_NAMED:
         name = Name(identity, _gone)
         name.id = identity.id
+        name.pid = os.getpid()
         name.since = time()
         named[identity.id] = name
 
@@ -70,6 +73,26 @@ def _gone(name: Name) -> None:
         forget(name.id)
 
 
+class _Process:
+    """Whose names these are."""
+
+    pid = os.getpid()
+
+
+def own_names() -> dict[str, Name]:
+    """The names, after those of the process that this one was forked from are gone.
+
+    The parent's tasks are the parent's to run. uWSGI forks in C, where `os.register_at_fork` is
+    not heard of. Whoever else puts a name meanwhile, in another thread, keeps it.
+    """
+    pid = os.getpid()
+    if _Process.pid != pid:
+        for name in named.copy().values():
+            if name.pid != pid:
+                _gone(name)
+        _Process.pid = pid
+    return named
+
+
 if hasattr(os, "register_at_fork"):
-    # The parent's tasks are the parent's to run.
-    os.register_at_fork(after_in_child=named.clear)
+    os.register_at_fork(after_in_child=own_names)

@@ -56,9 +56,10 @@ class TaskOptions:
         max_backoff: seconds that no wait exceeds.
         retry_on: the errors after which it is tried again, as a class or a tuple of classes; any
             other ends it at once.
-        timeout: seconds that one attempt may take. An async task is cancelled then and has
-            failed with ``TimeoutError``. A thread cannot be stopped: a sync task that takes
-            longer is reported, and may ask ``current_task().cancelled``.
+        timeout: seconds that one attempt may take. What is awaited then, in an async task or in
+            its dependencies, is cancelled, and the task has failed with ``TimeoutError``. A
+            thread cannot be stopped: a sync task that takes longer is reported, and may ask
+            ``current_task().cancelled``.
 
     Raises:
         TaskRefused: a value is impossible.

@@ -29,7 +29,7 @@ from wsgibg.params import SOURCES, Body, Depends, Param, Scope, Security, Securi
 from wsgibg.requests import Request
 from wsgibg.responses import Response
 
-__all__ = ["INJECTABLE", "Builder", "Way", "make_plan"]
+__all__ = ["INJECTABLE", "Builder", "Way", "location_of", "make_plan"]
 
 #: What a request has of its own and gives by annotation: a new kind is a row here and a line in
 #: `wsgibg._compile.GIVEN`.
@@ -191,7 +191,8 @@ class Builder:
                 it are called once more, FastAPI's rule).
         """
         parameters = self._parameters(func, path)
-        body = [each.field for each in parameters if each.field and _location(each.field) == "body"]
+        declared = [each.field for each in parameters if each.field is not None]
+        body = [each for each in declared if location_of(each) == "body"]
         # The handler's come first, whatever is called before it.
         self.bodies = self.bodies + body if path.names else body + self.bodies
         slots: dict[str, int] = {}
@@ -207,11 +208,9 @@ class Builder:
         if again:
             return []
         for location in ("path", "query", "header", "cookie", "body"):
-            fields = [each.field for each in parameters if each.field is not None]
-            fields = [each for each in fields if _location(each) == location]
-            for declared in fields:
-                alone = len(fields) == 1
-                slots[declared.name] = self._read(declared, location, alone=alone)
+            fields = [each for each in declared if location_of(each) == location]
+            for value in fields:
+                slots[value.name] = self._read(value, location, alone=len(fields) == 1)
         for each in parameters:
             if each.gives is not None:
                 slots[each.name] = self._give(each.name, each.gives, path)
@@ -374,7 +373,8 @@ def _identity(func: Any) -> Any:
     return func
 
 
-def _location(declared: Field) -> str:
+def location_of(declared: Field) -> str:
+    """Where a value is read from."""
     info = declared.info
     return info.in_ if isinstance(info, (Param, Body)) else "query"
 

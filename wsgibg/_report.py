@@ -10,9 +10,17 @@ from wsgibg._observers import observers
 from wsgibg._task import BackgroundTask
 from wsgibg.records import EventKind, TaskEvent
 
-__all__ = ["failure", "report"]
+__all__ = ["IS_ENDLESS", "MAX_NESTED", "endless", "failure", "report"]
 
 log = logging.getLogger("wsgibg.background")
+
+#: How many batches may be run inside of each other by one thread.
+MAX_NESTED: int = 100
+
+IS_ENDLESS = (
+    "which is the limit. Does a task add itself for ever? Give what comes again to a scheduler,"
+    " and much work to a few tasks"
+)
 
 _LEVELS = {"dropped": logging.WARNING, "lost": logging.ERROR, "interrupted": logging.ERROR}
 
@@ -34,11 +42,28 @@ def report(host: Any, kind: EventKind, task: BackgroundTask, reason: str, attemp
         task.id,
         kind,
         reason,
-        extra={"task_id": task.id},
+        extra={"task_id": task.id, "task_event": kind},
     )
     host.record(TaskEvent(kind, task, reason, attempt=attempt))
     for observer in observers:
         observer.not_run(host, kind, task, reason)
+
+
+def endless(batch: Any, limit: int) -> str:
+    """Why the tasks of a batch may not have another executor run what they add; mostly nothing.
+
+    Args:
+        batch: the batch.
+        limit: how many batches may come one from the other.
+    """
+    if batch.generation >= limit:
+        return f"a chain of {limit} batches had come to it, {IS_ENDLESS}"
+    nested, each = 1, batch.around
+    while each is not None:
+        nested, each = nested + 1, each.around
+    if nested >= MAX_NESTED:
+        return f"its thread was at {nested} batches inside of each other, {IS_ENDLESS}"
+    return ""
 
 
 def failure(kind: EventKind, task: BackgroundTask, error: BaseException, attempt: int) -> TaskEvent:

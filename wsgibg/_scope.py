@@ -83,6 +83,8 @@ class RequestScope:
     #: Whether `start_response` was called.
     started: bool = False
     ended: bool = False
+    #: Whether dependencies may be entered, and left with the request, from outside of a plan.
+    injects: bool = False
     #: The collector of the request around this one, if there is one (see `wsgibg.embedding`).
     outer: Any = None
     _request: Request | None = None
@@ -115,7 +117,7 @@ class RequestScope:
     def accept(self, task: BackgroundTask) -> None:
         """Look at a task as it is added: can its executor carry it, are its arguments safe?"""
         collector = self.collector()
-        if collector.sink is CLOSED:
+        if collector.sink is CLOSED and collector.forward is None:
             CLOSED.accept(task)
         self.owner.tasks.check(task, self.owner.injector)
         if task.special or self.owner.tasks.surroundings or observers:
@@ -123,7 +125,7 @@ class RequestScope:
         closing = (value for _, value in (*(self.early or ()), *(self.exits or ())))
         lasting = (value for _, value in self.late or ())
         strict = self.owner.strict or strictness.on
-        check_resources(task, closing, lasting, strict=strict)
+        check_resources(task, closing, lasting, open_form(self.environ), strict=strict)
         self.owner.tasks.added(task)
 
     def adopt(self, background: BackgroundTask | BackgroundTasks) -> None:

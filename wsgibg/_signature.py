@@ -23,7 +23,7 @@ from wsgibg._annotations import (
     unalias,
 )
 from wsgibg._fields import Field
-from wsgibg._injected import Injected
+from wsgibg._injected import Declared, Injected, is_injected
 from wsgibg.background import BackgroundTask
 from wsgibg.exceptions import EndpointContext, RegistrationError
 from wsgibg.params import Depends, Marker
@@ -33,6 +33,7 @@ __all__ = [
     "Parameter",
     "context_of",
     "kind_of",
+    "marked",
     "may_give",
     "place_of",
     "read_signature",
@@ -199,6 +200,28 @@ def read_signature(
     reader = _Reader(func, path_names, injectable, start, via, lenient=lenient)
     given = signature.parameters.values()
     return tuple(reader.read(each) for each in given if only is None or each.name in only)
+
+
+def marked(func: Any, injectable: tuple[type, ...]) -> tuple[str, ...]:
+    """The names of the parameters whose declaration says where their value comes from.
+
+    Args:
+        func: a callable whose other parameters are somebody else's to fill.
+        injectable: classes whose annotation asks for an object of the request.
+    """
+    found = []
+    for name, each in _signature(func, follow=False).parameters.items():
+        annotation = _resolved(each.annotation, func)
+        base, *markers = (
+            get_args(annotation) if get_origin(annotation) is Annotated else (annotation,)
+        )
+        if (
+            is_injected(each.default)
+            or any(isinstance(marker, Declared) for marker in markers)
+            or is_class(optional_class(unalias(base)), injectable)
+        ):
+            found.append(name)
+    return tuple(found)
 
 
 class _Reader:

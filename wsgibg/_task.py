@@ -16,7 +16,7 @@ from wsgibg._names import Identity, named, put_name
 from wsgibg._options import Task, TaskOptions, name_of
 from wsgibg.exceptions import TaskRefused
 
-__all__ = ["NO_KWARGS", "BackgroundTask", "identify", "unwrap", "use_of"]
+__all__ = ["NO_KWARGS", "BackgroundTask", "identify", "refuse_call", "unwrap", "use_of"]
 
 P = ParamSpec("P")
 #: Reentrant: a signal's handler that drains asks for ids as well.
@@ -79,6 +79,10 @@ class BackgroundTask:
     #: The parameters that are resolved when it runs, and by whom (a `wsgibg._calling.Injecting`).
     _injected: tuple[str, ...]
     _injector: Any
+
+    def __init_subclass__(cls) -> None:
+        super().__init_subclass__()
+        refuse_call(cls, BackgroundTask)
 
     def __init__(self, func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
         self.func, options = unwrap(func)
@@ -145,6 +149,20 @@ class BackgroundTask:
 
     def __repr__(self) -> str:
         return f"<BackgroundTask {self.name} {self.id}>"
+
+
+def refuse_call(cls: type, base: type) -> None:
+    """Refuse a subclass with a ``__call__`` of its own, which no executor would call.
+
+    Starlette awaits the task; here its function is called in a thread, and its coroutine awaited.
+    """
+    if cls.__call__ is not base.__call__:
+        msg = (
+            f"{name_of(cls)} has a __call__ of its own, and nobody would call it: tasks are run by"
+            " their executor, which calls the function. Put what is to happen around it into a"
+            " function of its own, and pass that to add_task()."
+        )
+        raise TaskRefused(msg)
 
 
 def identify(task: BackgroundTask) -> Identity:

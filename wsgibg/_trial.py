@@ -35,10 +35,26 @@ class Trial:
             the next one finds the variables as they were when the task was added.
     """
 
-    __slots__ = ("begun", "deadline", "entry", "snapshot", "task")
+    __slots__ = (
+        "awaits",
+        "begun",
+        "deadline",
+        "entry",
+        "over",
+        "snapshot",
+        "stopped",
+        "task",
+        "timeout",
+        "told",
+    )
 
     def __init__(self, task: BackgroundTask, timeout: float | None) -> None:
         self.task = task
+        self.timeout = timeout or 0.0
+        #: Whether it awaits something, which is cancelled when its time is over; has that been?
+        self.awaits = self.stopped = False
+        #: Whether it was reported as late, and whether nothing is to be reported any more.
+        self.told = self.over = False
         self.snapshot = task.context
         task.context = self.snapshot.copy()
         self.begun = monotonic()
@@ -60,28 +76,56 @@ class Trial:
                 )
 
     def _late(self) -> None:
+        # In this order: who is stopped says so before he says that he awaits nothing any more.
+        if self.awaits or self.stopped:  # that is cancelled; what comes then, has as long again
+            self.stopped = False
+            self.entry = alarm().at(monotonic() + self.timeout, self._late)
+            if self.over:  # by now
+                self.unwatch()
+            return
+        self.told = True
         log.error(
             "Background task %s (%s) runs for longer than its timeout of %.3g s. A thread cannot"
             " be stopped: have it ask current_task().cancelled, or give its own calls a timeout.",
             self.task.name,
             self.task.id,
-            (self.deadline or 0.0) - self.begun,
+            self.timeout,
             extra={"task_id": self.task.id},
         )
 
-    def limit(self, awaitable: Any) -> Any:
-        """The awaitable of an async task, cancelled at the deadline."""
-        self.unwatch()
-        return awaitable if self.deadline is None else limited(awaitable, self.deadline)
+    def limit(self, awaitable: Any, *, leaving: bool = False) -> Any:
+        """What an attempt awaits, cancelled at the deadline.
 
-    def unwatch(self) -> bool:
-        """Report nothing at the deadline, and tell whether that was done."""
+        Exits that come after it must be able to do their work: each has as long again.
+        """
+        if self.deadline is None:
+            return awaitable
+        deadline = self.deadline
+        if leaving and (now := monotonic()) >= deadline:
+            deadline = now + self.timeout
+        self.awaits = True
+        return self._stopped_at(deadline, awaitable)
+
+    async def _stopped_at(self, deadline: float, awaitable: Any) -> Any:
+        try:
+            return await limited(awaitable, deadline)
+        except TimeoutError:
+            self.stopped = True
+            raise
+        finally:
+            self.awaits = False
+
+    def unwatch(self) -> None:
+        """Report nothing more."""
+        self.over = True
         entry, self.entry = self.entry, None
-        return entry is not None and not alarm().cancel(entry)
+        if entry is not None:
+            alarm().cancel(entry)
 
     def end(self) -> None:
         """The attempt is over: say so if it was reported as late."""
-        if self.unwatch():
+        self.unwatch()
+        if self.told:
             log.warning(
                 "Background task %s (%s) came to its end after %.3g s, longer than its timeout.",
                 self.task.name,
@@ -147,7 +191,7 @@ def tried_again(
         options.retries + 1,
         delay,
         exc_info=error,
-        extra={"task_id": task.id},
+        extra={"task_id": task.id, "task_event": "retried"},
     )
     host.record(failure("retried", task, error, attempt))
     batch.ended = task
@@ -156,6 +200,8 @@ def tried_again(
     again.has_options = True
     again.retried, again.attempt = task, attempt + 1
     again.host, again.executor, again.outcome = host, batch.executor, batch.outcome
+    again.generation = batch.generation
+    again.given = monotonic() + delay
     if host.stop_on_error:  # the others wait, and what waits for their first attempts
         for other in rest:
             batch.running = batch.ended = other
@@ -168,7 +214,8 @@ def tried_again(
     except BaseException as refusal:
         log.exception("%r does not try a task again.", batch.executor, extra={"task_id": task.id})
         for each in again.tasks:
-            report(host, "lost", each, f"its executor failed ({refusal!r})")
+            why = f"its executor failed ({refusal!r})"
+            report(host, "lost", each, why, attempt_of(each, again))
         again.tasks.clear()
         again.retried = None
         if again.after is not None:

@@ -16,7 +16,7 @@ from wsgibg._injected import Injected
 from wsgibg._observers import observers
 from wsgibg._options import Task, TaskOptions, TaskOptionsDict, When, task
 from wsgibg._running import TaskContext, current_task
-from wsgibg._task import NO_KWARGS, BackgroundTask, use_of
+from wsgibg._task import NO_KWARGS, BackgroundTask, refuse_call, use_of
 from wsgibg.exceptions import TaskRefused
 from wsgibg.records import RETURNED, Outcome, TaskEvent, TaskProgress, TaskRecord, TaskState
 
@@ -122,6 +122,8 @@ class BackgroundTasks:
     host: Any = None
     #: The executor that a batch was submitted to.
     executor: Any = None
+    #: When that was, by `time.monotonic`, if somebody watches (of a retry: when it is due).
+    given: float | None = None
     #: What durable executors hold of it.
     held: tuple[BackgroundTask, ...] = ()
     #: How the request of a batch ended.
@@ -138,6 +140,8 @@ class BackgroundTasks:
     pending: Iterator[BackgroundTask] | None = None
     #: The batch one of whose tasks has this one run in its own thread.
     around: Any = None
+    #: How many batches came before it, each of which had a task that had the next one run.
+    generation: int = 0
     #: Why a batch is cut short: none of its tasks starts any more.
     cut: str = ""
     #: What is to be called once all tasks of a batch had their first attempt.
@@ -151,6 +155,7 @@ class BackgroundTasks:
 
     def __init_subclass__(cls) -> None:
         super().__init_subclass__()
+        refuse_call(cls, BackgroundTasks)
         cls.__del__ = _warn_unadopted  # type: ignore[attr-defined]
 
     def __init__(self, tasks: Iterable[BackgroundTask] | None = None) -> None:
@@ -335,8 +340,9 @@ def current_tasks() -> BackgroundTasks:
     if source is None:
         msg = (
             "current_tasks() was called outside a request. Call it while a request is handled"
-            " by an App, or by an application inside wsgibg.wrap(); in a thread you started,"
-            " run the function in contextvars.copy_context()."
+            " by an App, or by an application inside wsgibg.wrap(): one that is not wrapped has"
+            " no collector. In a thread you started, run the function in"
+            " contextvars.copy_context()."
         )
         raise RuntimeError(msg)
     return source.collector()

@@ -2,100 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from functools import partial
-from io import IOBase
-from typing import Any, Self
+import logging
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from werkzeug.wsgi import ClosingIterator
+from werkzeug.wsgi import FileWrapper
 
 from wsgibg._calling import Calling
-from wsgibg._ending import is_whole, rescue
+from wsgibg._ending import is_whole
+from wsgibg._foreign import ForeignEnding, ForeignTasks, WatchedEnding, chunks_of
 from wsgibg._forwarding import HasTasks
+from wsgibg._inject import ViewValidationError, inject
 from wsgibg._injector import Injector
-from wsgibg._scope import RequestScope
+from wsgibg._overrides import Overrides
+from wsgibg._signature import place_of
 from wsgibg.background import source_var
-from wsgibg.exception_handlers import ExceptionHandlers, text_of
+from wsgibg.exception_handlers import ExceptionHandlers
 from wsgibg.executors import Executor
 from wsgibg.executors.inline import InlineExecutor
 from wsgibg.manager import AfterTaskError, TaskManager
 
-__all__ = ["WrappedApp", "wrap"]
+__all__ = [
+    "ViewValidationError",
+    "WrappedApp",
+    "inject",
+    "wrap",
+]
+
+log: logging.Logger = logging.getLogger("wsgibg.app")
 
 WSGIApp = Callable[..., Any]
-_CHUNK_SIZE = 64 * 1024
-
-
-class _ForeignScope(RequestScope):
-    """A request of an application that is not ours: a collector, and nothing else."""
-
-    def inside(self, step: Callable[..., Any], *args: Any) -> Any:
-        """Run a step of the application with this as its request.
-
-        The variable is set in the application's own context, and taken back: one thread may serve
-        several responses by turns.
-        """
-        before = source_var.get()
-        source_var.set(self)
-        try:
-            return step(*args)
-        finally:
-            source_var.set(before)
-
-    def end_foreign(self, *, delivered: bool) -> None:
-        """Hand the tasks over; the application has ended its own request by now."""
-        if not self.ended:
-            self.ended = True
-            self.hand_over(delivered=delivered)
-
-
-class ForeignEnding(ClosingIterator):
-    """A foreign application's body; closing it closes the body, then ends the request."""
-
-    def __init__(self, body: Iterable[bytes], scope: _ForeignScope) -> None:
-        self._body = body
-        chunks: Iterable[bytes] = body
-        if isinstance(body, IOBase):  # a bare file is iterated by lines, however short or long
-            chunks = iter(partial(body.read, _CHUNK_SIZE), b"")
-        self._iterator = scope.inside(iter, chunks)
-        self._scope: _ForeignScope | None = scope
-        self._exhausted = False
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> bytes:
-        if self._scope is None:
-            raise StopIteration
-        try:
-            chunk: bytes = self._scope.inside(next, self._iterator)
-        except StopIteration:
-            self._exhausted = True
-            raise
-        return chunk
-
-    def close(self) -> None:
-        """Close the body, then hand the tasks over, once."""
-        scope, self._scope = self._scope, None
-        if scope is None:
-            return
-        try:
-            close = getattr(self._body, "close", None)
-            if close is not None:
-                scope.inside(close)
-        finally:
-            scope.end_foreign(delivered=self._exhausted or _is_spent(self._iterator))
-
-    def __del__(self) -> None:
-        # (a body that cannot be iterated fails before there is a scope)
-        if getattr(self, "_scope", None) is not None and self._scope is not None:
-            rescue(self._scope, self.close)
-
-
-def _is_spent(iterator: Any) -> bool:
-    """Whether the iterator of a list or tuple has given everything."""
-    hint = getattr(iterator, "__length_hint__", None)
-    return hint is not None and hint() == 0
+#: Where bare WSGI code finds the collector.
+_KEY = "wsgibg.tasks"
+#: How many classes of bodies a wrapped application remembers.
+_MAX_CLASSES = 100
+_new = object.__new__
+_set, _reset = source_var.set, source_var.reset
 
 
 class WrappedApp(Calling, HasTasks):
@@ -110,38 +52,136 @@ class WrappedApp(Calling, HasTasks):
     def __init__(self, app: WSGIApp, tasks: TaskManager, *, strict: bool = False) -> None:
         self.app = app
         self.tasks = tasks
-        self.injector: Injector = Injector(self)
+        self._overrides = Overrides(self._forget_plans)
+        self.injector: Injector = Injector(self, self._overrides)
         self.tasks.injector = self.tasks.injector or self.injector
         self.handlers: ExceptionHandlers = ExceptionHandlers()
         self.debug: bool = False
         self.strict: bool = strict
         self.tasks.strict = self.tasks.strict or strict
+        self._told = False
+        #: By the class of a body, whether no code of the application runs while it is sent.
+        self._kinds: dict[type, bool] = {list: True, tuple: True, FileWrapper: True}
+
+    @property
+    def dependency_overrides(self) -> dict[Any, Any]:
+        """Replacements of dependencies of `inject` and of tasks, for tests; as `App` has them."""
+        return self._overrides
+
+    @dependency_overrides.setter
+    def dependency_overrides(self, overrides: Mapping[Any, Any] | None) -> None:
+        self._overrides.replace(dict(overrides or {}))
+
+    def _forget_plans(self) -> None:
+        self.injector.forget()
 
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         """Answer a request (PEP 3333)."""
-        outer = environ.get("wsgibg.tasks")
-        if outer is not None and isinstance(outer.sink, _ForeignScope):
-            return self.app(environ, start_response)  # wrapped twice: the outer one carries them
-        scope = _ForeignScope()
-        scope.environ = environ
-        scope.owner = self
-        tasks = environ["wsgibg.tasks"] = scope.collector()
-        scope.outer = outer
+        tasks = _new(ForeignTasks)
+        tasks.environ = environ
+        tasks.app = self
+        tasks._sink = None
+        if _KEY in environ:
+            outer = environ[_KEY]
+            if isinstance(outer, ForeignTasks) and outer.environ is not None:
+                return self._wrapped_again(environ, start_response)
+            tasks.outer = outer
+        environ[_KEY] = tasks
+        # In the application's own context, and taken back: one thread may serve several
+        # responses by turns, and Django keeps caches in it.
+        token = _set(tasks)
         body: Any = None
         try:
-            body = scope.inside(self.app, environ, start_response)
-            if not tasks.tasks and is_whole(body, environ):
-                scope.forget()
-                return body
-            if self.tasks.holds and tasks.tasks:
-                self.tasks.hold(tasks)
-            return ForeignEnding(body, scope)
+            body = self.app(environ, start_response)
+            try:
+                # PERF: most bodies are of a class that is known by then: 0.4 µs.
+                whole = self._kinds[type(body)]
+            except KeyError:
+                whole = self._is_whole(body, environ)
+            if whole:
+                tasks.environ = None
+                if tasks._sink is None or not self._is_left(tasks):
+                    return body
+                iterator = chunks_of(body)
+            else:
+                iterator = iter(body)
+                if tasks._sink is not None:
+                    self._is_left(tasks)
+            ending = _new(ForeignEnding if tasks._sink is None else WatchedEnding)
+            ending._body = body
+            ending._iterator = iterator
+            ending._tasks = tasks
+            return ending
         except BaseException as error:
-            scope.failure = f"its request failed ({text_of(error)})"
-            if hasattr(body, "close"):
-                scope.inside(body.close)
-            scope.end_foreign(delivered=False)
+            self._fail(body, tasks, error)
             raise
+        finally:
+            _reset(token)
+
+    def _wrapped_again(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
+        """Answer a request of an application around this one, which carries the tasks."""
+        if not self._told:
+            self._told = True
+            log.warning(
+                "%s is wrapped twice: the outermost wrap() carries its tasks, and this one's"
+                " executors, hooks and overrides are not used. Drop one of the two.",
+                place_of(self.app),
+            )
+        return self.app(environ, start_response)
+
+    def _is_whole(self, body: Any, environ: dict[str, Any]) -> bool:
+        """Whether no code of the application runs any more; the class is noted."""
+        if isinstance(body, _NO_BODIES) or not _can_be_iterated(body):
+            raise TypeError(f"{place_of(self.app)} returned {_why_not(body)}") from None
+        whole = is_whole(body, environ)
+        if len(self._kinds) < _MAX_CLASSES:
+            self._kinds[type(body)] = whole
+        return whole
+
+    def _is_left(self, tasks: ForeignTasks) -> bool:
+        """Whether something is left to do after a body; what must be safe before, is."""
+        scope = tasks.scope
+        if scope is None:
+            return False
+        if tasks.tasks:
+            if self.tasks.holds:
+                self.tasks.hold(tasks)
+            return True
+        if scope.exits is not None:
+            return True
+        if tasks.environ is None:
+            scope.forget()
+        return False
+
+    def _fail(self, body: Any, tasks: ForeignTasks, error: BaseException) -> None:
+        try:
+            if hasattr(body, "close"):
+                body.close()
+        finally:
+            tasks.environ = None
+            scope = tasks.scope
+            if scope is not None:
+                scope.fail(error)
+                scope.end_foreign(delivered=False, error=error)
+
+
+#: What people return by mistake; text and bytes can be iterated, but give no chunks.
+_NO_BODIES = (str, bytes, bytearray)
+
+
+def _can_be_iterated(body: Any) -> bool:
+    return hasattr(body, "__iter__") or hasattr(body, "__getitem__")
+
+
+def _why_not(body: Any) -> str:
+    """What is wrong with what an application returned, and what to do."""
+    if body is None:
+        return "None instead of an iterable of bytes. Does it lack a `return`?"
+    if isinstance(body, str):
+        return "text. Return a list of bytes: [text.encode()]."
+    if isinstance(body, _NO_BODIES):
+        return "bytes, which are iterated by numbers. Put them into a list: [body]."
+    return f"{body!r}, which is no iterable of bytes. Return a list of bytes."
 
 
 def wrap(

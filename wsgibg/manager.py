@@ -6,16 +6,19 @@ import logging
 from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import replace
 from signal import SIGTERM
+from time import monotonic
 from typing import Any, Literal
 
+from wsgibg import _attempt
 from wsgibg._aio import lending_possible
 from wsgibg._attempt import leave_batch
-from wsgibg._calling import Around, AroundTask, Calling, Injecting, injecting
+from wsgibg._calling import Around, AroundTask, Calling, Injecting, injecting, unlimited
 from wsgibg._countdown import Countdown
 from wsgibg._hooks import Hooks, TaskHook
 from wsgibg._ledger import Ledger
-from wsgibg._observers import executor_for, hosts, observers
-from wsgibg._report import report
+from wsgibg._observers import executor_for, observers
+from wsgibg._report import endless, report
+from wsgibg._running import attempt_of
 from wsgibg._signals import drain_at
 from wsgibg.background import (
     BackgroundTask,
@@ -76,17 +79,13 @@ class TaskManager(Calling, ExecutorTable):
         self.stop_on_error: bool = after_task_error == "stop"
         self.lends: bool = async_inline and lending_possible()
         self.watched: bool = False
-        #: Whether an application of its is strict.
-        self.strict: bool = False
         self.hooks: Hooks = Hooks()
         #: Make what each attempt runs in, the outermost first.
         self.surroundings: tuple[AroundTask, ...] = ()
+        self._looks: tuple[Callable[[BackgroundTask], object], ...] = ()
         self._ledger = Ledger(self)
         #: Whether it was warned that another manager's options hold for its tasks.
         self._told = False
-        hosts.add(self)
-        if any(observer.every for observer in observers):
-            self.look_at_each_task()
 
     # -------------------------------------------------------------- hooks
     def on_task(self, hook: TaskHook) -> TaskHook:
@@ -148,6 +147,14 @@ class TaskManager(Calling, ExecutorTable):
         self.look_at_each_task()
         return make
 
+    def prepare_task(self, look: Callable[[BackgroundTask], object]) -> None:
+        """Have a function look at each task as it is added, in the thread that adds it.
+
+        For integrations: it may exchange the task's context, or refuse the task by raising.
+        """
+        self._looks = (*self._looks, look)
+        self.look_at_each_task()
+
     def look_at_each_task(self) -> None:
         """Be shown each task as it is added; collectors of compiled routes do not do so yet."""
         if not self.checks:
@@ -206,12 +213,14 @@ class TaskManager(Calling, ExecutorTable):
         """Refuse, in `add_task`, a task that its executor or injector cannot carry."""
         if task.injected and not hasattr(task, "_injector"):
             injecting(injector or self.injector).accept(task)
+        for look in self._looks:
+            look(task)
         executor = self.executor_of(task)
         executor.check(task)
         if executor.durable:  # it may be known from the task's options alone
             self.holds = True
 
-    def invoke(self, task: BackgroundTask, around: Around | None = None) -> Any:
+    def invoke(self, task: BackgroundTask, around: Around = unlimited) -> Any:
         """Make the call of a task that takes more than a call; see `TaskHost.invoke`."""
         injector = injecting(getattr(task, "_injector", self.injector))
         return injector.invoke(task, around, self.surroundings)
@@ -258,6 +267,8 @@ class TaskManager(Calling, ExecutorTable):
             # PERF: as `give` does, written out: 0.06 µs a request.
             tasks.host = self
             tasks.executor = executor
+            if self.watched:
+                tasks.given = monotonic()
             try:
                 if executor not in self._started:
                     self._start(executor)
@@ -265,8 +276,9 @@ class TaskManager(Calling, ExecutorTable):
             except Exception as error:  # noqa: BLE001 (told of each task)
                 self._not_taken(tasks, executor, error)
             return
+        sink = tasks.sink  # what a task adds is looked at as in the request
         left = seal(tasks)
-        batches = self._sorted(self.applicable(left, outcome, tasks.held))
+        batches = self._sorted(self.applicable(left, outcome, tasks.held), sink)
         left.clear()
         if batches:  # what a task adds to the request's collector joins the first
             tasks.hand_on_to(batches[0][1])
@@ -277,6 +289,7 @@ class TaskManager(Calling, ExecutorTable):
         for executor, batch in batches:
             batch.outcome = outcome
             batch.after = after
+            batch.generation = tasks.generation
             self.give(batch, executor)
 
     def give(self, batch: BackgroundTasks, executor: Executor) -> None:
@@ -285,6 +298,8 @@ class TaskManager(Calling, ExecutorTable):
             batch.has_options = True
         batch.host = self
         batch.executor = executor
+        if self.watched:
+            batch.given = monotonic()
         try:
             if observers:
                 executor = executor_for(batch)
@@ -376,7 +391,11 @@ class TaskManager(Calling, ExecutorTable):
         if stays and outcome.suits(options.when):
             return False
         batch.ended = task  # from here on it is the other batch's to report
-        apart = request_collector(None)
+        if reason := endless(batch, _attempt.MAX_ADDED):
+            report(self, "lost", task, reason)
+            return True
+        apart = request_collector(batch.sink)
+        apart.generation = batch.generation + 1
         apart.tasks.append(task)
         apart.has_options = True
         self.submit(apart, outcome)
@@ -386,5 +405,6 @@ class TaskManager(Calling, ExecutorTable):
         """Tell of a batch that its executor refused, and leave what waits for its tasks."""
         log.error("%r did not take a batch of tasks.", executor, exc_info=error)
         for task in seal(batch):
-            report(self, "lost", task, f"its executor failed ({error!r})")
+            report(self, "lost", task, f"its executor failed ({error!r})", attempt_of(task, batch))
+        batch.retried = None
         leave_batch(batch)

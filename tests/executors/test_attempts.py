@@ -24,6 +24,7 @@ from wsgibg import (
     InlineExecutor,
     TaskManager,
     ThreadExecutor,
+    _attempt,
     current_task,
     current_tasks,
     task,
@@ -444,6 +445,112 @@ def test_under_gevent_async_tasks_are_tried_again():
         """
     )
     assert done.stdout == "[] [1, 2]\n", done.stderr
+
+
+# --- what is told of those that are lost ----------------------------------------------------
+
+
+def heard(manager):
+    """The ends of tasks that the hooks hear of: kind, attempt, argument, reason."""
+    ends = []
+
+    @manager.on_task
+    def hear(event):
+        if event.kind in ("lost", "interrupted"):
+            ends.append((event.kind, event.attempt, *event.task.args, event.reason))
+
+    return ends
+
+
+def fail(name):
+    raise OSError(name)
+
+
+@pytest.mark.parametrize("closed", [False, True], ids=["", "already over"])
+def test_only_the_one_that_failed_was_to_be_tried_again(executor, closed):
+    """Those behind it, which wait for it, have another reason and had no attempt."""
+    manager = TaskManager(executor, after_task_error="stop")
+    ends = heard(manager)
+    if closed:
+        executor.shutdown()
+    submit(manager, (task(fail, retries=3, backoff=600, jitter=0), 1), (str, 2))
+    if not closed:
+        wait_for(lambda: executor._pool and executor._pool.postponed, 10, "it waits")
+        executor.shutdown()
+
+    (first, second) = ends
+    assert first[:3] == ("lost", 2, 1)
+    assert first[3].startswith("it was to be tried again in ")
+    assert second[:3] == ("lost", 1, 2)
+    assert second[3].startswith(f"it came behind {fail.__module__}.fail, which was to be tried")
+
+
+def test_what_an_executor_refuses_tells_its_attempt():
+    """At once, or when its time has come."""
+
+    class Refusing(InlineExecutor):
+        def retry(self, batch, delay):
+            raise OSError("no room")
+
+    class Full(Executor):
+        def submit(self, batch):
+            if batch.retried is not None:
+                raise OSError("no room")
+            run_batch(batch)
+
+    for executor in (Refusing(), Full()):
+        manager = TaskManager(executor, after_task_error="stop")
+        ends = heard(manager)
+        submit(manager, (task(fail, retries=3, backoff=0.01), 1), (str, 2))
+        wait_for(lambda ends=ends: len(ends) == 2, 10, "both are told")
+        reason = "its executor failed (OSError('no room'))"
+        assert ends == [("lost", 2, 1, reason), ("lost", 1, 2, reason)]
+
+
+def test_a_retry_that_waits_for_a_thread_is_lost_in_its_attempt():
+    """Its time has come, and no thread was free before the end."""
+    executor = ThreadExecutor(workers=1, drain_timeout=0.05)
+    manager, gate = TaskManager(executor), Gate()
+    ends = heard(manager)
+    submit(manager, (task(fail, retries=3, backoff=0.01), 1), (gate, 2))
+    assert gate.begun.wait(10)
+    wait_for(lambda: executor._pool.queue, 10, "the retry waits for the thread")
+    executor.shutdown()
+    gate.opened.set()
+    assert sorted(each[:3] for each in ends) == [("interrupted", 1, 2), ("lost", 2, 1)]
+
+
+def test_a_later_attempt_is_interrupted_and_those_behind_it_are_lost():
+    """Which have had none."""
+    executor = ThreadExecutor(workers=1, drain_timeout=0.05)
+    manager, gate = TaskManager(executor, after_task_error="stop"), Gate()
+    ends = heard(manager)
+
+    def work(name):
+        if current_task().attempt == 1:
+            raise OSError(name)
+        gate()
+
+    submit(manager, (task(work, retries=3, backoff=0.01), 1), (str, 2))
+    assert gate.begun.wait(10)
+    executor.shutdown()
+    gate.opened.set()
+    assert [each[:3] for each in ends] == [("interrupted", 2, 1), ("lost", 1, 2)]
+
+
+def test_a_later_attempt_that_adds_for_ever_is_lost_in_the_first(manager, monkeypatch):
+    """What it has added is at its own first attempt, although its batch is at the second."""
+    monkeypatch.setattr(_attempt, "MAX_ADDED", 10)
+    ends = heard(manager)
+
+    def again(name):
+        current_tasks().add_task(again, name + 1)
+        if current_task().attempt == 1 and name == 0:
+            raise OSError(name)
+
+    submit(manager, (task(again, retries=1, backoff=0.01), 0))
+    wait_for(lambda: len(ends) == 2, 10, "both are told")
+    assert [each[1] for each in ends] == [1, 1]
 
 
 # --- timeouts ------------------------------------------------------------------------------

@@ -77,7 +77,7 @@ def check(background_tasks: TaskFixture) -> None:
     assert [task.args for task in background_tasks.added] == [("ada",), ("nobody",)]
     assert sent == (["ada"] if mode == "run" else [])
     assert [str(error) for _, error in background_tasks.failures] == (
-        ["'nobody'"] if mode == "run" else []
+        ["nobody"] if mode == "run" else []
     )
     if mode == "collect":
         background_tasks.run_all()

@@ -369,8 +369,10 @@ def when_main_ends(callback: Callable[[], object]) -> None:
 def when_forked(callback: Callable[[], object]) -> None:
     """Have ``callback`` called in every forked child, before anything else is run there.
 
-    uWSGI, which forks in C, is heard of where `when_main_ends` or the loop was used before.
+    uWSGI, which forks in C, is heard of as well (see `hear_of_uwsgi_forks`); another hook of its
+    may have come in between, so `when_main_ends` and the loop see to it again.
     """
+    hear_of_uwsgi_forks(process.forked)
     process.fork_callbacks.append(callback)
 
 

@@ -9,7 +9,7 @@ from time import monotonic
 from typing import Any, Protocol
 
 from wsgibg._alarm import alarm
-from wsgibg._calling import Around, AroundTask
+from wsgibg._calling import Around, AroundTask, unlimited
 from wsgibg.background import BackgroundTask, BackgroundTasks
 from wsgibg.records import TaskEvent
 
@@ -44,13 +44,13 @@ class TaskHost(Protocol):
     def reroute(self, batch: BackgroundTasks, task: BackgroundTask) -> bool:
         """Take a task, added to a running batch, that is not this batch's to run."""
 
-    def invoke(self, task: BackgroundTask, around: Around | None = None) -> Any:
+    def invoke(self, task: BackgroundTask, around: Around = unlimited) -> Any:
         """Make the call of a task with what it has injected, and exit what that opened.
 
         Args:
             task: the task.
-            around: puts something around what the task awaits, such as a time limit; a call that
-                cannot suspend is not shown to it.
+            around: puts something around what the task, its dependencies and their exits await,
+                such as a time limit; a call that cannot suspend is not shown to it.
 
         All of that happens inside of the `surroundings`.
 

@@ -77,7 +77,7 @@ def cut(batch: BackgroundTasks, why: str) -> list[BackgroundTask]:
         words = f"it was running {why}. {REMEDY}"
         report(batch.host, "interrupted", task, words, _running.attempt_of(task, batch))
     for task in waiting:
-        report(batch.host, "lost", task, reason)
+        report(batch.host, "lost", task, reason, _running.attempt_of(task, batch))
     return running + waiting
 
 

@@ -25,7 +25,7 @@ T = TypeVar("T")
 log = logging.getLogger("wsgibg.background")
 
 OnFull = Literal["inline", "block"]
-_TOO_LATE = "it was to be tried again in %.3g s, which is after the end"
+_TOO_LATE = "%s was to be tried again in %.3g s, which is after the end"
 
 
 class Pool:
@@ -102,16 +102,17 @@ class Pool:
         """Queue a batch after some seconds, however many wait for a thread by then."""
         due = monotonic() + delay
         if due > self.deadline:
-            self.lose(batch, _TOO_LATE % delay)
+            self.lose_late(batch, delay)
             return
         self.unended[id(batch)] = batch
-        clock = alarm()
+        entry = Entry(due, partial(self.come_back, batch))
+        self.postponed[id(batch)] = batch, entry  # before it can come back
+        life.pools.add(self)  # the pool may be over, and forgotten
         try:
-            with clock.changed:  # it comes back when it has been noted down
-                entry = clock.at(due, partial(self.come_back, batch))
-                self.postponed[id(batch)] = batch, entry
-            life.pools.add(self)  # it may be over, and forgotten
+            alarm().add(entry)
         except BaseException as error:
+            if self.postponed.pop(id(batch), None) is None and isinstance(error, Exception):
+                return  # it was given up meanwhile
             if isinstance(error, RuntimeError) and not threading.main_thread().is_alive():
                 # Python 3.12 starts no thread once the main one has ended: this one waits.
                 sleep(delay)
@@ -133,7 +134,7 @@ class Pool:
         for batch, entry in list(self.postponed.values()):
             if entry.due > deadline and alarm().cancel(entry):
                 self.postponed.pop(id(batch), None)
-                left += self.lose(batch, _TOO_LATE % max(0.0, entry.due - monotonic()))
+                left += self.lose_late(batch, max(0.0, entry.due - monotonic()))
         return left
 
     def wait_for_room(self, batch: BackgroundTasks) -> bool:
@@ -316,12 +317,26 @@ class Pool:
             left += cut(batch, why)
         return left
 
-    def lose(self, batch: BackgroundTasks, reason: str) -> list[BackgroundTask]:
-        """Report a batch that will not be run, leave what waits for it, and return its tasks."""
+    def lose_late(self, batch: BackgroundTasks, delay: float) -> list[BackgroundTask]:
+        """`lose` a batch whose first task would be tried again after the end."""
+        name = getattr(batch.retried, "name", "a task")
+        behind = _TOO_LATE % (f"it came behind {name}, which", delay)
+        return self.lose(batch, _TOO_LATE % ("it", delay), behind)
+
+    def lose(self, batch: BackgroundTasks, reason: str, behind: str = "") -> list[BackgroundTask]:
+        """Report a batch that will not be run, leave what waits for it, and return its tasks.
+
+        Args:
+            batch: which.
+            reason: why not.
+            behind: the same for the tasks behind one that was to be tried again.
+        """
         cut_short(batch, reason)
         left = seal(batch)
         for task in left:
-            report(batch.host, "lost", task, reason)
+            why = reason if task is batch.retried else behind or reason
+            report(batch.host, "lost", task, why, _running.attempt_of(task, batch))
+        batch.retried = None  # it, its context and the batch were a cycle
         self.unended.pop(id(batch), None)
         self.tell()
         try:

@@ -7,8 +7,10 @@ from collections.abc import Iterable, Mapping
 from time import monotonic
 from typing import cast
 
+from wsgibg._observers import hosts, observers
 from wsgibg._running import follow_patch
 from wsgibg.background import (
+    CLOSED,
     BackgroundTask,
     BackgroundTasks,
     TaskSink,
@@ -32,6 +34,9 @@ class ExecutorTable:
         TypeError: something is no executor.
     """
 
+    #: Whether an application of its is strict.
+    strict: bool = False
+
     def __init__(self, executor: Executor, executors: Mapping[str, Executor]) -> None:
         check_executor("executor", executor)
         for name, each in executors.items():
@@ -45,6 +50,9 @@ class ExecutorTable:
         self.checks: bool = self.holds or any(
             type(each).check is not Executor.check for each in (executor, *self.executors.values())
         )
+        hosts.add(self)
+        if any(observer.every for observer in observers):
+            self.checks = True
 
     def executor_of(self, task: BackgroundTask) -> Executor:
         """The executor that a task's options name, or the default one.
@@ -106,13 +114,22 @@ class ExecutorTable:
     def _all(self) -> Iterable[Executor]:
         return dict.fromkeys((self.executor, *self.executors.values(), *self._started))
 
-    def _sorted(self, tasks: Iterable[BackgroundTask]) -> list[tuple[Executor, BackgroundTasks]]:
-        """One batch for each executor, each in order."""
+    def _sorted(
+        self, tasks: Iterable[BackgroundTask], sink: TaskSink | None = None
+    ) -> list[tuple[Executor, BackgroundTasks]]:
+        """One batch for each executor, each in order.
+
+        Args:
+            tasks: what to divide.
+            sink: who is asked about what is added to the batches; by default this.
+        """
+        if sink is None or sink is CLOSED:
+            sink = cast(TaskSink, self)
         batches: dict[Executor, BackgroundTasks] = {}
         for task in tasks:
             executor = self.executor_of(task)
             if executor not in batches:
-                batches[executor] = request_collector(cast(TaskSink, self), asks=self.checks)
+                batches[executor] = request_collector(sink, asks=self.checks)
             batches[executor].tasks.append(task)
             if task.special:
                 batches[executor].has_options = True

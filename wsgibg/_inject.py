@@ -1,0 +1,361 @@
+"""Views of other frameworks whose parameters are resolved like those of handlers."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine, Mapping
+from functools import cached_property, wraps
+from inspect import isawaitable, isclass
+from types import CoroutineType
+from typing import Any, TypeVar, overload
+from weakref import WeakKeyDictionary
+
+from wsgibg._aio import lend, step
+from wsgibg._beside import Beside, Stepped
+from wsgibg._calling import Injecting
+from wsgibg._calls import declaring
+from wsgibg._exits import Exit, leave_sync, swallowed
+from wsgibg._foreign import ForeignScope
+from wsgibg._interpret import STACKS, Walk, enter
+from wsgibg._plan import INJECTABLE
+from wsgibg._scope import RequestScope
+from wsgibg._signature import context_of, kind_of, marked, place_of
+from wsgibg._steps import Call, Plan, Read
+from wsgibg._view_plan import make_view_plan
+from wsgibg.background import BackgroundTasks, source_var
+from wsgibg.exception_handlers import request_validation_exception_handler, text_of
+from wsgibg.exceptions import (
+    FastAPIError,
+    HTTPException,
+    RegistrationError,
+    RequestValidationError,
+)
+from wsgibg.params import Scope
+
+__all__ = ["ViewValidationError", "inject"]
+
+R = TypeVar("R")
+_Plans = dict[tuple[str, ...], Plan]
+
+
+class ViewValidationError(RequestValidationError, HTTPException):
+    """What a request has for an injected parameter is wrong: FastAPI's 422.
+
+    It is a `RequestValidationError` and one of Werkzeug's HTTP exceptions: Flask answers it by
+    itself, and any WSGI code can by ``return error(environ, start_response)``.
+    """
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        RequestValidationError.__init__(self, *args, **options)
+        HTTPException.__init__(self, 422, self.errors())
+
+    def get_body(self, *args: Any, **options: Any) -> str:
+        """Werkzeug's hook for the body: FastAPI's JSON."""
+        del args, options
+        request: Any = None
+        return request_validation_exception_handler(request, self).body.decode()
+
+    def get_headers(self, *args: Any, **options: Any) -> list[tuple[str, str]]:
+        """Werkzeug's hook for the headers."""
+        del args, options
+        return [("Content-Type", "application/json")]
+
+
+@overload
+def inject(view: Callable[..., Coroutine[Any, Any, R]]) -> Callable[..., R]: ...
+@overload
+def inject(view: Callable[..., R]) -> Callable[..., R]: ...
+def inject(view: Callable[..., Any]) -> Callable[..., Any]:
+    """Have parameters of a foreign framework's view resolved as those of a handler are.
+
+    These are injected: ``Annotated[T, Depends(f)]`` and ``= Depends(f)`` (what `Depends` names may
+    have parameters of its own), `BackgroundTasks`, `Request`, and what is marked with ``Query()``,
+    ``Header()`` or ``Cookie()``. All others are the framework's, which sees a signature without
+    the injected ones. A dependency gets the framework's arguments by their names, like path
+    parameters. What is passed by keyword is not injected, so a test may call the view directly.
+
+    A dependency is called once per call of the view (FastAPI's rule). ``yield`` dependencies are
+    left by their scope: "function" when the view has returned, "request" (the default) when the
+    response was sent, before its tasks, "tasks" after their first attempts (in a context of their
+    own: variables that they set are not the view's). If the view raises,
+    each sees the error at once, and the tasks that were added meanwhile are dropped and logged,
+    unless their ``when`` says otherwise. Async views and dependencies run on the process's event
+    loop.
+
+    Args:
+        view: a function or method: a Flask, Django, Pyramid or Bottle view, or a WSGI application.
+            It is served inside of `wsgibg.wrap`.
+
+    Returns:
+        A sync function, for the framework.
+
+    Raises:
+        RegistrationError: a parameter is declared in a way that cannot work.
+
+    Called, it raises `FastAPIError` outside of a wrapped request, and `ViewValidationError` if
+    the request has a wrong value for a parameter.
+
+    Example:
+        >>> from wsgibg import Depends, wrap
+        >>> from wsgibg.embedding import inject
+        >>> def greeting() -> str:
+        ...     return "hello"
+        >>> @inject
+        ... def hello(environ, start_response, word: str = Depends(greeting)):
+        ...     start_response("200 OK", [("Content-Type", "text/plain")])
+        ...     return [word.encode()]
+        >>> app = wrap(hello)
+    """
+    injected = _View(view)
+
+    @wraps(view)
+    def call(*args: Any, **kwargs: Any) -> Any:
+        return injected.call(args, kwargs)
+
+    call.__signature__ = injected.signature  # type: ignore[attr-defined]
+    call.__annotations__ = {
+        name: each for name, each in call.__annotations__.items() if name not in injected.names
+    }
+    return call
+
+
+class _View:
+    """A view: what is injected, what the framework gives, and the plans of its calls."""
+
+    def __init__(self, view: Callable[..., Any]) -> None:
+        self.view = view
+        self.place = place_of(view)
+        if not callable(view) or isclass(view):
+            msg = f"{self.place}: inject takes a function or a method. Decorate each method."
+            raise RegistrationError(msg)
+        if kind_of(view) == "async_generator":
+            msg = f"{self.place}: an async generator is no view. Return what yields instead."
+            raise RegistrationError(msg)
+        self.declaring = declaring(view)
+        self.names = marked(self.declaring, INJECTABLE)
+        signature = inspect.signature(self.declaring, follow_wrapped=False)
+        given = signature.parameters.values()
+        own = [each for each in given if each.name not in self.names]
+        self._check(given)
+        self.signature = signature.replace(parameters=own)
+        self.defaults = {each.name: each.default for each in own if each.default is not each.empty}
+        self.own = tuple(each.name for each in own if each.kind not in _VARIADIC)
+        self.positional = [each.name for each in own if each.kind in _POSITIONAL]
+        #: How many positional parameters come before the first one that is injected.
+        order = [each.name for each in given if each.kind in _POSITIONAL]
+        first = min((order.index(name) for name in self.names if name in order), default=-1)
+        self.straight = len(order) if first < 0 else first
+        self.declared: _Plans = {}
+        self.plans: WeakKeyDictionary[Injecting, tuple[Mapping[Any, Any], _Plans]]
+        self.plans = WeakKeyDictionary()
+        self.plan(self.names, {}, self.declared)
+
+    def _check(self, given: Any) -> None:
+        if not self.names:
+            msg = (
+                f"{self.place}: inject found nothing to inject. Mark a parameter with Depends(),"
+                " annotate it as BackgroundTasks, or drop the decorator."
+            )
+            raise RegistrationError(msg)
+        for each in given:
+            if each.name in self.names and each.kind is each.POSITIONAL_ONLY:
+                msg = (
+                    f"{self.place}, parameter {each.name!r}: it is injected by its name, which a"
+                    " parameter in front of `/` does not take. Put it behind."
+                )
+                raise RegistrationError(msg)
+
+    def plan(self, names: tuple[str, ...], overrides: Mapping[Any, Any], plans: _Plans) -> Plan:
+        """The plan of a call that leaves parameters to be injected."""
+        plan = plans.get(names)
+        if plan is None:
+            plan = make_view_plan(self.declaring, names, self.own, overrides=overrides)
+            plans[names] = plan
+        return plan
+
+    def plan_in(self, scope: RequestScope, names: tuple[str, ...]) -> Plan:
+        """The same with the overrides of an application, as they are now."""
+        injector = scope.owner.injector
+        overrides = injector.overrides
+        if not overrides:
+            return self.plan(names, overrides, self.declared)
+        known, plans = self.plans.get(injector, (None, {}))
+        if known is not overrides:
+            plans = {}
+            self.plans[injector] = overrides, plans
+        return self.plan(names, overrides, plans)
+
+    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        """Call the view with what the framework has passed, and with what is injected."""
+        names = tuple(name for name in self.names if name not in kwargs)
+        if len(args) > self.straight:  # the place of an injected parameter is not theirs
+            rest = zip(self.positional[self.straight :], args[self.straight :], strict=False)
+            kwargs = {**dict(rest), **kwargs}
+            args = args[: self.straight] + args[len(self.positional) :]
+        if not names:
+            result = self.view(*args, **kwargs)
+            return Beside().wait(result) if isawaitable(result) else result
+        scope = _request_of(self.place, names)
+        return _ViewCall(self, self.plan_in(scope, names), scope, args, kwargs).result()
+
+
+_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+
+
+def _request_of(place: str, names: tuple[str, ...]) -> RequestScope:
+    """The wrapped request that is being handled here.
+
+    Raises:
+        FastAPIError: there is none.
+    """
+    source = source_var.get()
+    scope = source.sink if isinstance(source, BackgroundTasks) else source
+    if isinstance(scope, RequestScope) and scope.injects and not scope.ended:
+        return scope
+    if source is None:
+        why = "outside of a request. Serve its application inside wsgibg.wrap()"
+    elif isinstance(source, RequestScope) and not source.injects:
+        why = "by an App's own code. Let the handler or the called function declare Depends()"
+    else:
+        why = "after its request had ended. Let a background task declare Depends() itself"
+    shown = ", ".join(map(repr, names))
+    msg = f"{place} has parameters to inject ({shown}) and was called {why}, or pass them."
+    raise FastAPIError(msg)
+
+
+class _ViewCall(Walk):
+    """One call of a view: its dependencies, itself, and the exits that belong to it."""
+
+    def __init__(
+        self,
+        view: _View,
+        plan: Plan,
+        scope: RequestScope,
+        args: tuple[Any, ...],
+        kwargs: dict[str, Any],
+    ) -> None:
+        super().__init__(plan, scope, {})
+        self.view = view
+        self.args = args
+        self.kwargs = kwargs
+        self.handler = plan.handler
+        self.lent = plan.asynchronous and not plan.hops and scope.owner.tasks.lends
+        self.entered: dict[Scope, list[Exit]] = {"function": [], "request": [], "tasks": []}
+        self.before = len(scope.collector().tasks)
+
+    @cached_property
+    def beside(self) -> Beside:
+        """Where the steps are taken that cannot be taken in the framework's context."""
+        return Beside()
+
+    def result(self) -> Any:
+        """Call the view, and leave the exits of scope "function"; all of them if it fails."""
+        error: BaseException | None = None
+        try:
+            try:
+                result = step(self.run(0))
+                error = self._leave("function", None)
+            except BaseException as raised:  # noqa: BLE001 (raised below, after the exits)
+                error = raised
+            if error is None:
+                return result
+            error = self._leave_all(error)
+            self._drop_tasks(error)
+            raise error
+        finally:
+            del error  # a frame that holds its own exception is a cycle
+
+    # -------------------------------------------------------------- reading
+    def from_path(self, step: Read) -> Any:
+        """What the framework has passed by that name."""
+        name = str(step.key)
+        passed = dict(zip(self.view.positional, self.args, strict=False))
+        for found in (passed, self.kwargs, self.view.defaults):
+            if name in found:
+                return found[name]
+        msg = f"{step.field.place}: the framework has passed no {name!r} to {self.view.place}."
+        raise FastAPIError(msg)
+
+    def refusal(self) -> ViewValidationError:
+        """What is raised where data are wrong."""
+        environ = self.scope.environ
+        path = f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '')}"
+        context = context_of(self.view.declaring, path)
+        return ViewValidationError(self.errors, endpoint_ctx=context)
+
+    # -------------------------------------------------------------- calling
+    async def call(self, step: Call) -> Any:
+        """Call a dependency or the view; what is awaited, is awaited elsewhere."""
+        if step is self.handler:
+            injected = {name: self.slots[slot] for name, slot in step.arguments if name}
+            return self._settled(self.view.view(*self.args, **self.kwargs, **injected))
+        positional = [self.slots[slot] for name, slot in step.arguments if name is None]
+        named = {name: self.slots[slot] for name, slot in step.arguments if name is not None}
+        value = step.func(*positional, **named)
+        if step.kind == "coroutine":
+            value = self._settled(value)
+        elif step.kind != "call":
+            value = self._entered(step, value)
+        if step.adopts and isinstance(value, BackgroundTasks):
+            self.scope.collector().adopt(value)
+        self.slots[step.slot] = value
+        return value
+
+    def _settled(self, made: Any) -> Any:
+        """What comes of an awaitable; anything else as it is."""
+        if not isawaitable(made):
+            return made
+        if self.lent and type(made) is CoroutineType:
+            return lend(made)
+        return self.beside.wait(made)
+
+    def _entered(self, step: Call, made: Any) -> Any:
+        """Enter a ``yield`` dependency, and note its exit."""
+        if step.scope == "tasks":  # its exit may be run by another thread
+            made = Stepped(made, Beside(shows=False), lent=self.lent)
+        elif step.kind == "async_generator":
+            made = Stepped(made, None if self.lent else self.beside, lent=self.lent)
+        value = enter(made)
+        entry = (made, value)
+        self.entered[step.scope].append(entry)
+        scope = self.scope
+        scope.exits = [] if scope.exits is None else scope.exits  # from here on it has an end
+        name = STACKS[step.scope]
+        if getattr(scope, name) is None:
+            setattr(scope, name, [])
+        getattr(scope, name).append(entry)
+        scope.collector().asks = True  # tasks are not to be given what will be closed
+        return value
+
+    # -------------------------------------------------------------- leaving
+    def _leave(self, scope: Scope, error: BaseException | None) -> BaseException | None:
+        """Run the exits of a scope that this call has entered, and nobody has left since."""
+        try:
+            entries = self.entered[scope]
+            while entries:
+                entry = entries.pop()
+                waiting = getattr(self.scope, STACKS[scope])
+                if entry in waiting:
+                    waiting.remove(entry)
+                    error = leave_sync([entry], error)
+            return error
+        finally:
+            error = None  # a frame that holds its own exception is a cycle
+
+    def _leave_all(self, error: BaseException) -> BaseException:
+        """Show an error to every dependency of this call: what is raised in the end."""
+        left: BaseException | None = error
+        try:
+            for scope in self.entered:
+                left = self._leave(scope, left)
+                if left is None and scope == "function":
+                    left = swallowed(error)  # without a response, none may commit
+            return left or swallowed(error)
+        finally:
+            del error, left
+
+    def _drop_tasks(self, error: BaseException) -> None:
+        """Drop what was added during a call that failed, as for a handler that fails."""
+        if isinstance(self.scope, ForeignScope):
+            self.scope.give_up(f"{self.view.place} failed ({text_of(error)})", self.before)

@@ -1,0 +1,1 @@
+"""What an application's tasks meet under its own server, measured."""

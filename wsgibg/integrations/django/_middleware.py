@@ -1,0 +1,132 @@
+"""The middleware that gives each request of a Django project a collector."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+from django.core.exceptions import ImproperlyConfigured
+from django.core.signals import got_request_exception
+
+from wsgibg.background import CLOSED
+from wsgibg.embedding import ForeignScope
+from wsgibg.exception_handlers import text_of
+from wsgibg.integrations.django._manager import carried_by, manager_of, project
+from wsgibg.integrations.django._response import end_with
+from wsgibg.integrations.django._tasks import MISSING
+from wsgibg.integrations.django._tasks_api import available
+from wsgibg.records import Outcome
+
+__all__ = ["BackgroundTasksMiddleware"]
+
+log = logging.getLogger("wsgibg.app")
+
+_TWICE = (
+    "BackgroundTasksMiddleware is in MIDDLEWARE twice. The first one gives the request its"
+    " collector; take the other away."
+)
+_WRAPPED = (
+    "Django is inside wsgibg.wrap(), and BackgroundTasksMiddleware is in MIDDLEWARE: tasks run by"
+    " the options of wrap(), not by the setting WSGIBG. Take one of the two away."
+)
+
+
+class BackgroundTasksMiddleware:
+    """Gives each request a collector of background tasks, and runs them after the response.
+
+    It stands first in ``MIDDLEWARE``. The setting ``WSGIBG`` says where tasks run. The request
+    ends when the server closes the response: its resources are closed, ``request_finished`` is
+    sent, then the tasks go to their executor.
+
+    Args:
+        get_response: what is inside; Django passes it.
+
+    Raises:
+        ImproperlyConfigured: the setting is wrong.
+    """
+
+    sync_capable = True
+    async_capable = False
+
+    def __init__(self, get_response: Callable[[Any], Any]) -> None:
+        self.get_response = get_response
+        project()
+        _check_tasks()
+        first = settings.MIDDLEWARE[0] if settings.MIDDLEWARE else ""
+        if not str(first).endswith(type(self).__name__):
+            log.warning(
+                "BackgroundTasksMiddleware comes after %s in MIDDLEWARE, which has no collector and"
+                " may replace responses. Put it first.",
+                first,
+            )
+
+    def __call__(self, request: Any) -> Any:
+        """Answer a request, and have its response end it."""
+        scope = _begin(request)
+        if scope is None:
+            return self.get_response(request)
+        try:
+            response = scope.inside(self.get_response, request)
+            tasks = scope.collector()
+            if tasks.tasks:
+                if scope.owner.tasks.holds:
+                    scope.owner.tasks.hold(tasks, Outcome(scope.failure))
+                # Not every server closes a file that it sends by itself.
+                request.META.pop("wsgi.file_wrapper", None)
+            end_with(response, scope)
+            return response
+        except BaseException as error:
+            scope.failure = scope.failure or f"its request failed ({text_of(error)})"
+            scope.end_foreign(delivered=False)
+            raise
+
+    def process_exception(self, request: Any, exception: Exception) -> None:
+        """Note that the view has raised, whatever Django makes of it."""
+        _note(request, exception)
+
+
+def _check_tasks() -> None:
+    """Refuse a backend that nobody would ask: before Django 6 the setting may go unread."""
+    for params in getattr(settings, "TASKS", {}).values():
+        if not available and "wsgibg.integrations.django" in str(params.get("BACKEND")):
+            raise ImproperlyConfigured(MISSING)
+
+
+def _begin(request: Any) -> ForeignScope | None:
+    """Make the scope of a request; none if it has one by this middleware."""
+    environ = request.META
+    outer = environ.get("wsgibg.tasks")
+    owner = project()
+    scope = ForeignScope()
+    scope.environ = environ
+    scope.owner = owner
+    if outer is not None and outer.sink is not CLOSED:
+        around = manager_of(outer)
+        if isinstance(outer.sink, ForeignScope):
+            if around is owner.tasks:
+                owner.manager.warn_of_two(_TWICE)
+                return None
+            owner.manager.warn_of_two(_WRAPPED)
+        carried_by(around)
+        scope.outer = outer
+    environ["wsgibg.tasks"] = scope.collector()
+    return scope
+
+
+def _note(request: Any, error: BaseException | None) -> None:
+    """Have the tasks of a request know that it has failed."""
+    tasks = getattr(request, "META", {}).get("wsgibg.tasks")
+    scope = getattr(tasks, "sink", None)
+    if isinstance(scope, ForeignScope) and not scope.failure:
+        scope.failure = f"its request failed ({text_of(error) if error else 'see above'})"
+
+
+def _note_signal(*, request: Any = None, **_: Any) -> None:
+    """What a middleware has raised is told by this signal alone."""
+    _note(request, sys.exc_info()[1])
+
+
+got_request_exception.connect(_note_signal, dispatch_uid="wsgibg")
