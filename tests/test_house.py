@@ -42,6 +42,7 @@ CORE = {
     "_files": 1,
     "_match": 1,
     "_task": 0.9,
+    "_observers": 0.95,
     "_retry": 0.9,
     "_alarm": 1.5,
     "_report": 1.5,

@@ -18,6 +18,7 @@ from wsgibg._aio import can_suspend, lend, sequence
 from wsgibg._calling import unlimited
 from wsgibg._calls import is_async
 from wsgibg._names import named
+from wsgibg._observers import observers
 from wsgibg._report import IS_ENDLESS, failure, report
 from wsgibg._running import attempt_of, context_of, task_var
 from wsgibg._task import NO_KWARGS
@@ -283,6 +284,8 @@ def _failed(
     )
     batch.ended = task
     host.record(failure("failed", task, error, attempt_of(task, batch)))
+    for observer in observers:
+        observer.failed(task, error)
     batch.retried = None
     if host.stop_on_error:
         for other in pending:

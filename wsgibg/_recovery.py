@@ -50,6 +50,7 @@ async def _answer(scope: RequestScope, error: Exception) -> Response:
         except Exception as other:  # noqa: BLE001 (answered like any other failure)
             error = other
     log.error("The request failed: %r.", error, exc_info=error)
+    scope.tell(error)
     handler = scope.owner.handlers.last_resort()
     if handler is not None and not scope.owner.debug:
         return await _ask(scope, handler, error)

@@ -6,6 +6,7 @@ import logging
 import traceback
 from typing import Any
 
+from wsgibg._observers import observers
 from wsgibg._task import BackgroundTask
 from wsgibg.records import EventKind, TaskEvent
 
@@ -44,6 +45,8 @@ def report(host: Any, kind: EventKind, task: BackgroundTask, reason: str, attemp
         extra={"task_id": task.id, "task_event": kind},
     )
     host.record(TaskEvent(kind, task, reason, attempt=attempt))
+    for observer in observers:
+        observer.not_run(host, kind, task, reason)
 
 
 def endless(batch: Any, limit: int) -> str:

@@ -16,6 +16,7 @@ from wsgibg._attempt import raised_by_signal
 from wsgibg._calling import Injecting
 from wsgibg._ending import Ending, StreamEnding, is_whole
 from wsgibg._exits import Exit, enterable, leave, leave_sync, swallowed
+from wsgibg._observers import observers, strictness
 from wsgibg._report import report
 from wsgibg._resources import check_resources
 from wsgibg.background import (
@@ -119,12 +120,12 @@ class RequestScope:
         if collector.sink is CLOSED and collector.forward is None:
             CLOSED.accept(task)
         self.owner.tasks.check(task, self.owner.injector)
-        if task.special or self.owner.tasks.surroundings:
+        if task.special or self.owner.tasks.surroundings or observers:
             collector.has_options = True
         closing = (value for _, value in (*(self.early or ()), *(self.exits or ())))
         lasting = (value for _, value in self.late or ())
-        form = open_form(self.environ)
-        check_resources(task, closing, lasting, form, strict=self.owner.strict)
+        strict = self.owner.strict or strictness.on
+        check_resources(task, closing, lasting, open_form(self.environ), strict=strict)
         self.owner.tasks.added(task)
 
     def adopt(self, background: BackgroundTask | BackgroundTasks) -> None:
@@ -275,6 +276,12 @@ class RequestScope:
         finally:
             error = outer = None  # a frame that holds its own exception is a cycle
 
+    def tell(self, error: BaseException) -> None:
+        """Let a test client know of an error that the server does not hear of."""
+        errors = self.environ.get("wsgibg.errors")
+        if errors is not None:
+            errors.append(error)
+
     def stream_failed(self, error: BaseException, context: Context) -> None:
         """Show a broken body's error to the dependencies, before the server hears of it."""
         self.failure = f"its response broke ({text_of(error)})"
@@ -296,6 +303,7 @@ class RequestScope:
                 left = self._leave(context) if self.hops else context.run(leave_sync, self.exits)
                 if left is not None:
                     log.error("An exit raised %s after the response.", text_of(left), exc_info=left)
+                    self.tell(left)
                     self.failure = f"an exit of its request raised {text_of(left)}"
             if self.response is not None:
                 self._adopt_outgoing(self.response)
@@ -308,6 +316,7 @@ class RequestScope:
         except Exception as error:
             # Whatever it is, the server must not hear of it: it would cut the response off.
             log.exception("The end of a request failed.")
+            self.tell(error)
             reason = f"the end of its request failed ({text_of(error)})"
             for task in seal(self.collector()):
                 report(self.owner.tasks, "lost", task, reason)
@@ -341,6 +350,7 @@ class RequestScope:
                 left = drive(leave(late, None, lent=lent), context)
                 if left is not None:
                     log.error("An exit raised %r after the tasks.", left, exc_info=left)
+                    self.tell(left)
             if files:
                 self._close_files()
 

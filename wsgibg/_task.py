@@ -16,7 +16,7 @@ from wsgibg._names import Identity, named, put_name
 from wsgibg._options import Task, TaskOptions, name_of
 from wsgibg.exceptions import TaskRefused
 
-__all__ = ["NO_KWARGS", "BackgroundTask", "identify", "refuse_call", "use_of"]
+__all__ = ["NO_KWARGS", "BackgroundTask", "identify", "refuse_call", "unwrap", "use_of"]
 
 P = ParamSpec("P")
 #: Reentrant: a signal's handler that drains asks for ids as well.
@@ -25,7 +25,7 @@ _naming = RLock()
 NO_KWARGS: Mapping[str, Any] = MappingProxyType({})
 
 
-def _unwrap(func: Any) -> tuple[Any, TaskOptions | None]:
+def unwrap(func: Any) -> tuple[Any, TaskOptions | None]:
     """A `Task` (or a method made by one) as the callable and its options."""
     if isinstance(func, Task):
         return func.func, func.options
@@ -85,7 +85,7 @@ class BackgroundTask:
         refuse_call(cls, BackgroundTask)
 
     def __init__(self, func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> None:
-        self.func, options = _unwrap(func)
+        self.func, options = unwrap(func)
         if options is not None:
             self._options = options
         injected = binds(self.func, args, kwargs)

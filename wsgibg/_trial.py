@@ -10,10 +10,17 @@ from typing import Any
 from wsgibg._aio import can_suspend, limited
 from wsgibg._alarm import Entry, alarm
 from wsgibg._calls import is_async
+from wsgibg._observers import executor_for, observers
 from wsgibg._report import failure, report
 from wsgibg._retry import delay_before, wants_retry
 from wsgibg._running import attempt_of
-from wsgibg.background import BackgroundTask, BackgroundTasks, request_collector, source_var
+from wsgibg.background import (
+    BackgroundTask,
+    BackgroundTasks,
+    TaskOptions,
+    request_collector,
+    source_var,
+)
 
 __all__ = ["Trial", "begin", "end", "tried_again"]
 
@@ -147,6 +154,14 @@ def end(batch: BackgroundTasks) -> None:
     trial.end()
 
 
+def _delay(task: BackgroundTask, attempt: int, options: TaskOptions) -> float:
+    """The seconds until a task's next attempt."""
+    delay = delay_before(attempt, options)
+    for observer in observers:
+        delay = observer.delay_for(task, delay)
+    return delay
+
+
 def tried_again(
     batch: BackgroundTasks,
     rest: Iterator[BackgroundTask],
@@ -167,7 +182,7 @@ def tried_again(
         return False
     if batch.cut or batch.executor is None:  # it was reported; or the task has forked, and this
         return False  # is the child: the parent tries it again
-    delay = delay_before(attempt + 1, options)
+    delay = _delay(task, attempt + 1, options)
     log.warning(
         "Background task %s (%s) failed in attempt %d of %d, and is tried again in %.3g s.",
         task.name,
@@ -195,7 +210,7 @@ def tried_again(
     for each in again.tasks:
         each.context.run(source_var.set, again)
     try:
-        batch.executor.retry(again, delay)
+        executor_for(again).retry(again, delay)
     except BaseException as refusal:
         log.exception("%r does not try a task again.", batch.executor, extra={"task_id": task.id})
         for each in again.tasks:

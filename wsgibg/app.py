@@ -149,6 +149,7 @@ class App(APIRouter, Calling, HasTasks):
             async_inline=options.get("async_inline", True),
         )
         self.tasks.injector = self.tasks.injector or self.injector
+        self.tasks.strict = self.tasks.strict or self.strict
         self._building = RLock()
         self._served: tuple[APIRoute | Mount, ...] = ()
         self._classes: tuple[type[Response] | None, ...] = ()

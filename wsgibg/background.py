@@ -13,6 +13,7 @@ from typing import Any, NoReturn, ParamSpec, Protocol, Self
 
 from wsgibg._calls import ODD
 from wsgibg._injected import Injected
+from wsgibg._observers import observers
 from wsgibg._options import Task, TaskOptions, TaskOptionsDict, When, task
 from wsgibg._running import TaskContext, current_task
 from wsgibg._task import NO_KWARGS, BackgroundTask, refuse_call, use_of
@@ -85,6 +86,9 @@ def _warn_unadopted(tasks: BackgroundTasks) -> None:
             " it from a dependency, give it to a response, or take the request's own collector.",
             ", ".join(task.name for task in tasks.tasks),
         )
+        for observer in observers:
+            for task in tasks.tasks:
+                observer.not_run(None, "dropped", task, "its collector was thrown away")
 
 
 class BackgroundTasks:

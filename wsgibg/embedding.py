@@ -58,6 +58,7 @@ class WrappedApp(Calling, HasTasks):
         self.handlers: ExceptionHandlers = ExceptionHandlers()
         self.debug: bool = False
         self.strict: bool = strict
+        self.tasks.strict = self.tasks.strict or strict
         self._told = False
         #: By the class of a body, whether no code of the application runs while it is sent.
         self._kinds: dict[type, bool] = {list: True, tuple: True, FileWrapper: True}

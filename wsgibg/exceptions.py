@@ -19,6 +19,7 @@ __all__ = [
     "RequestErrorModel",
     "RequestValidationError",
     "ResponseValidationError",
+    "TaskNotRun",
     "TaskRefused",
     "ValidationException",
     "WsgibgDeprecationWarning",
@@ -49,6 +50,13 @@ class TaskRefused(FastAPIError, TypeError):
     """``add_task`` was given a call that can never succeed.
 
     Raised in the function that called ``add_task``, where the mistake is.
+    """
+
+
+class TaskNotRun(FastAPIError):
+    """A background task was lost, or dropped in strict mode.
+
+    Raised in a test, by `wsgibg.testing.TestClient`; under a server it is logged.
     """
 
 

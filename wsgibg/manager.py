@@ -16,6 +16,7 @@ from wsgibg._calling import Around, AroundTask, Calling, Injecting, injecting, u
 from wsgibg._countdown import Countdown
 from wsgibg._hooks import Hooks, TaskHook
 from wsgibg._ledger import Ledger
+from wsgibg._observers import executor_for, observers
 from wsgibg._report import endless, report
 from wsgibg._running import attempt_of
 from wsgibg._signals import drain_at
@@ -105,7 +106,7 @@ class TaskManager(Calling, ExecutorTable):
         """
         self.hooks.add(hook)
         self.watched = True
-        self._look_at_each_task()
+        self.look_at_each_task()
         return hook
 
     def around_task(self, make: AroundTask) -> AroundTask:
@@ -143,7 +144,7 @@ class TaskManager(Calling, ExecutorTable):
             )
             raise TypeError(msg)
         self.surroundings = (*self.surroundings, make)
-        self._look_at_each_task()
+        self.look_at_each_task()
         return make
 
     def prepare_task(self, look: Callable[[BackgroundTask], object]) -> None:
@@ -152,9 +153,9 @@ class TaskManager(Calling, ExecutorTable):
         For integrations: it may exchange the task's context, or refuse the task by raising.
         """
         self._looks = (*self._looks, look)
-        self._look_at_each_task()
+        self.look_at_each_task()
 
-    def _look_at_each_task(self) -> None:
+    def look_at_each_task(self) -> None:
         """Be shown each task as it is added; collectors of compiled routes do not do so yet."""
         if not self.checks:
             self.checks = True
@@ -199,6 +200,8 @@ class TaskManager(Calling, ExecutorTable):
         """Take note that a task was added, and not refused."""
         if self.watched or task.options is not None:
             self.record(TaskEvent("added", task))
+        for observer in observers:
+            observer.task_added(self, task)
 
     # -------------------------------------------------------------- adding
     def accept(self, task: BackgroundTask, injector: Injecting | None = None) -> None:
@@ -233,6 +236,8 @@ class TaskManager(Calling, ExecutorTable):
         Raises:
             Exception: an executor could not store it; the client must not be told it was.
         """
+        if not all(observer.holds for observer in observers):
+            return
         wanted = [
             task for task in tuple(tasks.tasks) if task not in tasks.held and outcome.lets(task)
         ]
@@ -296,6 +301,8 @@ class TaskManager(Calling, ExecutorTable):
         if self.watched:
             batch.given = monotonic()
         try:
+            if observers:
+                executor = executor_for(batch)
             if executor not in self._started:
                 self._start(executor)
             executor.submit(batch)

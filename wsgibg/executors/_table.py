@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping
 from time import monotonic
 from typing import cast
 
+from wsgibg._observers import hosts, observers
 from wsgibg._running import follow_patch
 from wsgibg.background import (
     CLOSED,
@@ -33,6 +34,9 @@ class ExecutorTable:
         TypeError: something is no executor.
     """
 
+    #: Whether an application of its is strict.
+    strict: bool = False
+
     def __init__(self, executor: Executor, executors: Mapping[str, Executor]) -> None:
         check_executor("executor", executor)
         for name, each in executors.items():
@@ -46,6 +50,9 @@ class ExecutorTable:
         self.checks: bool = self.holds or any(
             type(each).check is not Executor.check for each in (executor, *self.executors.values())
         )
+        hosts.add(self)
+        if any(observer.every for observer in observers):
+            self.checks = True
 
     def executor_of(self, task: BackgroundTask) -> Executor:
         """The executor that a task's options name, or the default one.
