@@ -15,7 +15,7 @@ from django.http import HttpResponse
 from wsgibg._foreign import ForeignScope, ForeignTasks
 from wsgibg.background import CLOSED
 from wsgibg.exceptions import HTTPException
-from wsgibg.integrations.django._manager import carried_by, manager_of, project
+from wsgibg.integrations.django._manager import Project, carried_by, manager_of, project
 from wsgibg.integrations.django._response import end_with
 from wsgibg.integrations.django._tasks import MISSING
 from wsgibg.integrations.django._tasks_api import available
@@ -133,7 +133,10 @@ def _begin(request: Any) -> tuple[ForeignTasks, ForeignScope] | None:
 def _note(request: Any, error: BaseException | None) -> None:
     """Have the tasks of a request know that it has failed."""
     tasks = getattr(request, "META", {}).get("wsgibg.tasks")
-    scope = tasks.scope if isinstance(tasks, ForeignTasks) else None
+    # (Where `wrap` has made it and not the middleware, Django's error page is an answer.)
+    scope = None
+    if isinstance(tasks, ForeignTasks) and isinstance(tasks.app, Project):
+        scope = tasks.scope
     if scope is not None and not scope.failure and error is not None:
         scope.fail(error)
 
