@@ -582,6 +582,27 @@ def test_a_view_that_raises(notes, caplog):
     assert "view() failed (LookupError: lost)" in record.message
 
 
+def test_a_failed_call_that_the_view_makes_up_for(notes):
+    """Its own tasks are dropped; what is added later is asked how the request ends."""
+
+    @inject
+    def helper(tasks: BackgroundTasks):
+        tasks.add_task(notes.append, "unwanted")
+        raise LookupError("lost")
+
+    @inject
+    def view(tasks: BackgroundTasks):
+        tasks.add_task(notes.append, "first")
+        with contextlib.suppress(LookupError):
+            helper()
+        tasks.add_task(task(notes.append, when="error"), "unwanted")
+        tasks.add_task(notes.append, "second")
+
+    get(view)
+
+    assert notes == ["first", "second"]
+
+
 def test_a_dependency_that_swallows_the_error(notes):
     """There is no result to go on with, so another error takes its place."""
 
