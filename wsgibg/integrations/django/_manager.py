@@ -150,7 +150,7 @@ class Project(Calling, Overridable):
     """
 
     def __init__(self, options: Options) -> None:
-        self.manager = DjangoTaskManager(
+        self.manager: DjangoTaskManager = DjangoTaskManager(
             options.executor,
             executors=options.executors,
             after_task_error=options.after_task_error,
