@@ -106,7 +106,6 @@ class ForeignScope(RequestScope):
     body raises, and `end_foreign` once, when the body is closed or the application has raised.
     """
 
-    injects = True
     exits: list[Exit] | None = None
     late: list[Exit] | None = None
     failure: str = ""
@@ -137,7 +136,7 @@ class ForeignScope(RequestScope):
         if self.gave_up:
             _keep(task)
 
-    def give_up(self, reason: str, since: int = 0) -> None:
+    def give_up(self, reason: str) -> None:
         """Drop the tasks of what has failed, though the application goes on to make an answer.
 
         Those that wait for an error run, whatever the answer is, and what is added from now on
@@ -145,9 +144,17 @@ class ForeignScope(RequestScope):
 
         Args:
             reason: what has failed.
-            since: how many tasks were there before, which stay.
         """
         self.gave_up = True
+        self.drop(reason)
+
+    def drop(self, reason: str, since: int = 0) -> None:
+        """Drop the tasks of a part that has failed, but for those that wait for an error.
+
+        Args:
+            reason: what has failed.
+            since: how many tasks were there before, which stay.
+        """
         tasks = self.collector()
         added = tasks.tasks[since:]
         if added:

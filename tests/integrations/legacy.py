@@ -24,7 +24,7 @@ with warnings.catch_warnings(action="ignore"):  # (of the modules that WebOb sti
     from pyramid.httpexceptions import HTTPFound
     from pyramid.response import FileIter, Response
 
-__all__ = ["FRAMEWORKS", "KINDS", "add_tasks", "django_site", "notes"]
+__all__ = ["FRAMEWORKS", "KINDS", "Adding", "add_tasks", "django_site", "notes"]
 
 #: What the tasks of all applications write down.
 notes: list[str] = []

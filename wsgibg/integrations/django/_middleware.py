@@ -133,10 +133,11 @@ def _begin(request: Any) -> tuple[ForeignTasks, ForeignScope] | None:
 def _note(request: Any, error: BaseException | None) -> None:
     """Have the tasks of a request know that it has failed."""
     tasks = getattr(request, "META", {}).get("wsgibg.tasks")
-    scope = tasks.scope if isinstance(tasks, ForeignTasks) else None
-    if scope is None or not isinstance(scope.owner, Project):  # of a project that is just wrapped
-        return
-    if not scope.failure and error is not None:
+    # (Where `wrap` has made it and not the middleware, Django's error page is an answer.)
+    scope = None
+    if isinstance(tasks, ForeignTasks) and isinstance(tasks.app, Project):
+        scope = tasks.scope
+    if scope is not None and not scope.failure and error is not None:
         scope.fail(error)
 
 
