@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from itertools import count
 
 import pytest
 
@@ -14,6 +15,7 @@ with warnings.catch_warnings():
     warnings.simplefilter("ignore")  # what it imports is deprecated, on some versions of Python
     from pyramid.config import Configurator
     from pyramid.response import Response
+    from transaction.interfaces import TransientError
 
 
 @pytest.fixture(name="module")
@@ -56,10 +58,11 @@ class Resource:
         return "resource"
 
 
-def app_with(module, view, **settings):
+def app_with(module, view, *includes, **settings):
     """The example's set-up around another view."""
     with Configurator(settings=settings) as config:
-        config.include("pyramid_tm")
+        for name in ("pyramid_tm", *includes):
+            config.include(name)
         config.add_tween(
             "pyramid_app.unless_aborted",
             under="pyramid_tm.tm_tween_factory",
@@ -107,6 +110,24 @@ def test_an_aborted_transaction(module, notes, way, caplog):
     assert "abort" in notes
     (dropped,) = (line for line in caplog.messages if "was dropped" in line)
     assert "could not be committed" in dropped or "was aborted" in dropped
+
+
+def test_attempts_of_a_request(module, notes, caplog):
+    """With `pyramid_retry` each has a transaction: the tasks of an aborted one are dropped."""
+    attempts = count(1)
+
+    def view(request):
+        attempt = next(attempts)
+        current_tasks().add_task(notes.append, f"task of attempt {attempt}")
+        if attempt == 1:
+            raise TransientError("conflict")
+        return Response("done")
+
+    app = app_with(module, view, "pyramid_retry")
+    assert client(app).get("/").text == "done"
+
+    assert notes == ["task of attempt 2"]
+    assert sum("was dropped" in line for line in caplog.messages) == 1
 
 
 def test_without_a_transaction(module, notes):
