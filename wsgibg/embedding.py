@@ -10,7 +10,7 @@ from werkzeug.wsgi import FileWrapper
 
 from wsgibg._calling import Calling
 from wsgibg._ending import is_whole
-from wsgibg._foreign import ForeignEnding, ForeignTasks, WatchedEnding, chunks_of
+from wsgibg._foreign import ForeignEnding, ForeignTasks, WatchedEnding, chunks_of, drop_tasks
 from wsgibg._forwarding import HasTasks
 from wsgibg._inject import ViewValidationError, inject
 from wsgibg._injector import Injector
@@ -25,6 +25,7 @@ from wsgibg.manager import AfterTaskError, TaskManager
 __all__ = [
     "ViewValidationError",
     "WrappedApp",
+    "drop_tasks",
     "inject",
     "wrap",
 ]
