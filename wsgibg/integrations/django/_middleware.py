@@ -72,11 +72,8 @@ class BackgroundTasksMiddleware:
         tasks, scope = begun
         try:
             response = scope.inside(self.get_response, request)
-            if tasks.tasks:
-                if scope.owner.tasks.holds:
-                    scope.owner.tasks.hold(tasks, Outcome(scope.failure))
-                # Not every server closes a file that it sends by itself.
-                request.META.pop("wsgi.file_wrapper", None)
+            if tasks.tasks and scope.owner.tasks.holds:
+                scope.owner.tasks.hold(tasks, Outcome(scope.failure))
             end_with(response, tasks, scope)
             return response
         except BaseException as error:
