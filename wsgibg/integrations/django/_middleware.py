@@ -15,7 +15,7 @@ from django.http import HttpResponse
 from wsgibg._foreign import ForeignScope, ForeignTasks
 from wsgibg.background import CLOSED
 from wsgibg.exceptions import HTTPException
-from wsgibg.integrations.django._manager import carried_by, manager_of, project
+from wsgibg.integrations.django._manager import Project, carried_by, manager_of, project
 from wsgibg.integrations.django._response import end_with
 from wsgibg.integrations.django._tasks import MISSING
 from wsgibg.integrations.django._tasks_api import available
@@ -114,11 +114,12 @@ def _begin(request: Any) -> tuple[ForeignTasks, ForeignScope] | None:
     tasks.tasks = []
     outer = environ.get("wsgibg.tasks")
     if outer is not None and outer.sink is not CLOSED:
-        around = manager_of(outer)
-        if around is owner.tasks:
+        wrapped = isinstance(outer, ForeignTasks)
+        if wrapped and outer.app is owner:
             owner.manager.warn_of_two(_TWICE)
             return None
-        if isinstance(outer, ForeignTasks):
+        around = manager_of(outer)
+        if wrapped and around is not owner.tasks:
             owner.manager.warn_of_two(_WRAPPED)
         carried_by(around)
         tasks.outer = outer
@@ -128,11 +129,12 @@ def _begin(request: Any) -> tuple[ForeignTasks, ForeignScope] | None:
 
 
 def _note(request: Any, error: BaseException | None) -> None:
-    """Have the tasks of a request know that it has failed."""
+    """Have the tasks of a request know that it has failed, if they are this middleware's."""
     tasks = getattr(request, "META", {}).get("wsgibg.tasks")
-    scope = tasks.scope if isinstance(tasks, ForeignTasks) else None
-    if scope is not None and not scope.failure and error is not None:
-        scope.fail(error)
+    if isinstance(tasks, ForeignTasks) and isinstance(tasks.app, Project):
+        scope = tasks.scope
+        if scope is not None and not scope.failure and error is not None:
+            scope.fail(error)
 
 
 def _note_signal(*, request: Any = None, **_: Any) -> None:
