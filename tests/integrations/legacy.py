@@ -8,15 +8,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import bottle
-import django
 import flask
 from django import http
-from django.conf import settings
 from django.core.cache import cache
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import override_settings
 from django.urls import path
 
+from tests.integrations.django.project import configure
 from wsgibg import current_tasks
 
 with warnings.catch_warnings(action="ignore"):  # (of the modules that WebOb still imports)
@@ -30,9 +29,7 @@ __all__ = ["FRAMEWORKS", "KINDS", "Adding", "add_tasks", "django_site", "notes"]
 notes: list[str] = []
 KINDS = ("plain", "file", "stream", "empty", "redirect", "missing", "failing")
 
-if not settings.configured:
-    settings.configure(ALLOWED_HOSTS=["*"], LOGGING_CONFIG=None, SECRET_KEY="x", USE_TZ=True)
-    django.setup()
+configure()
 
 
 def add_tasks() -> None:
