@@ -90,6 +90,7 @@ CORE = {
     "_interpret": 5.5,
     "_injector": 5.8,
     "_inject": 5.8,
+    "_view": 5.3,
     "_emit": 5.8,
     "_compile": 6,
     "embedding": 7,

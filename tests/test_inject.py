@@ -9,6 +9,8 @@ import functools
 import inspect
 import io
 import json
+import signal
+import sys
 import threading
 from typing import Annotated
 
@@ -50,6 +52,14 @@ COLOUR = contextvars.ContextVar("colour", default="none")
 @pytest.fixture(name="notes")
 def _notes():
     return []
+
+
+@pytest.fixture(name="_switching")
+def _frequent_switches():
+    interval = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(interval)
 
 
 def serving(view, *args, **kwargs):
@@ -130,7 +140,7 @@ def test_the_signature_that_a_framework_sees():
     """It lacks what is injected, also in the annotations; the name is the view's."""
 
     @inject
-    def view(item_id: int, tasks: BackgroundTasks, *rest: int, who=Depends(user), colour="red"):
+    def view(item_id: int, *rest: int, tasks: BackgroundTasks, who=Depends(user), colour="red"):
         """Documented."""
 
     assert str(inspect.signature(view)) == "(item_id: 'int', *rest: 'int', colour='red')"
@@ -143,12 +153,17 @@ def test_positional_arguments_pass_over_what_is_injected():
     """A framework counts the parameters that it sees."""
 
     @inject
-    def view(first, who=Depends(user), second="two", *rest):
-        return [first, who, second, list(rest)]
+    def view(first, who=Depends(user), second="two"):
+        return [first, who, second]
 
-    assert get(view, "one") == ["one", "nobody", "two", []]
-    assert get(view, "one", "three") == ["one", "nobody", "three", []]
-    assert get(view, "one", second="four") == ["one", "nobody", "four", []]
+    @inject
+    def variadic(first, *rest, who=Depends(user), **others):
+        return [first, list(rest), who, others]
+
+    assert get(view, "one") == ["one", "nobody", "two"]
+    assert get(view, "one", "three") == ["one", "nobody", "three"]
+    assert get(view, "one", second="four") == ["one", "nobody", "four"]
+    assert get(variadic, 1, 2, 3, four=4) == [1, [2, 3], "nobody", {"four": 4}]
 
 
 def test_arguments_beyond_the_views_are_its_own_error():
@@ -160,6 +175,10 @@ def test_arguments_beyond_the_views_are_its_own_error():
 
     with pytest.raises(TypeError, match="view"):
         get(view, "one", "two")
+    with pytest.raises(TypeError, match="multiple values for argument 'first'"):
+        get(view, "one", first="two")
+    with pytest.raises(TypeError, match="view"):
+        get(inject(lambda who=Depends(user), view=1: view), "one", view="two")
 
 
 def test_a_method_keeps_its_instance():
@@ -191,6 +210,22 @@ def test_a_decorated_view():
         return [pk, who]
 
     assert get(view, pk=1) == ["checked", [1, "nobody"]]
+
+
+def test_a_partial_and_a_callable_object():
+    """What a partial has filled is nobody's any more; an object is called by its method."""
+
+    def view(prefix, pk, who: Annotated[str, Depends(user)]):
+        return [prefix, pk, who]
+
+    class View:
+        def __call__(self, pk, who: Annotated[str, Depends(user)]):
+            return [pk, who]
+
+    filled = inject(functools.partial(view, "prefix"))
+    assert str(inspect.signature(filled)) == "(pk)"
+    assert get(filled, 3) == ["prefix", 3, "nobody"]
+    assert get(inject(View()), pk=3) == [3, "nobody"]
 
 
 def test_what_is_passed_is_not_injected():
@@ -305,6 +340,32 @@ def test_a_dependency_gets_the_frameworks_arguments_by_name():
     assert [each["loc"] for each in wrong["detail"]] == [["path", "pk"], ["path", "pk"]]
 
 
+def test_an_argument_that_only_a_dependency_takes():
+    """By Path() it takes it off the framework's arguments, also with an override."""
+
+    def item(pk: Annotated[int, Path()]):
+        return pk
+
+    def other(key: Annotated[str, Path(alias="pk")]):
+        return key
+
+    @inject
+    def view(found=Depends(item)):
+        return found
+
+    @inject
+    def any_view(found=Depends(item), **rest):
+        return [found, rest]
+
+    assert str(inspect.signature(view)) == "(*, pk)"
+    assert str(inspect.signature(any_view)) == "(**rest)"
+    assert get(view, pk="3") == 3
+    assert get(any_view, pk="3") == [3, {"pk": "3"}]
+    wrapped = wrap(serving(view, pk="3"))
+    wrapped.dependency_overrides[item] = other
+    assert client(wrapped).get("/").get_json() == "3"
+
+
 def test_an_argument_that_the_framework_does_not_pass():
     """The error names the parameter and the view."""
 
@@ -399,6 +460,49 @@ def test_an_override_that_cannot_be_injected():
 
     with pytest.raises(RegistrationError, match=r"'item'.* body, which is the framework's"):
         client(wrapped).get("/")
+
+
+@pytest.mark.usefixtures("_switching")
+def test_many_threads_and_changing_overrides(notes):
+    """Each call enters and leaves its own, whoever changes the overrides meanwhile."""
+    opened, closed = [], []
+
+    def resource(name: str):
+        opened.append(name)
+        yield name
+        closed.append(name)
+
+    def replacement(name: str):
+        opened.append(name)
+        yield name
+        closed.append(name)
+
+    @inject
+    def view(
+        tasks: BackgroundTasks,
+        one=Depends(resource),
+        two: str = Query(alias="name"),
+        three=Depends(quick),
+    ):
+        assert one == two
+        tasks.add_task(notes.append, one)
+
+    wrapped = wrap(serving(view))
+
+    def serve(thread):
+        for number in range(50):
+            client(wrapped).get(f"/?name={thread}-{number}")
+            if number % 10 == 0:
+                wrapped.dependency_overrides = {resource: replacement} if thread % 2 else {}
+
+    threads = [threading.Thread(target=serve, args=(each,)) for each in range(6)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+
+    assert len(notes) == 300
+    assert sorted(opened) == sorted(closed) == sorted(notes)
 
 
 # --- exits ---------------------------------------------------------------------------------
@@ -569,6 +673,31 @@ def test_an_exit_that_raises_after_the_response(notes, caplog):
     assert notes == []
     assert "An exit raised OSError: commit after the response." in caplog.text
     assert "an exit of its request raised OSError: commit" in caplog.text
+
+
+def test_a_signal_during_an_exit(notes, caplog):
+    """What its handler raises is raised again, for the server; the tasks are dropped."""
+
+    def leave(*_):
+        raise SystemExit(1)
+
+    def interrupted():
+        yield
+        signal.raise_signal(signal.SIGALRM)
+
+    @inject
+    def view(tasks: BackgroundTasks, resource=Depends(interrupted)):
+        tasks.add_task(notes.append, "unwanted")
+
+    before = signal.signal(signal.SIGALRM, leave)
+    try:
+        with pytest.raises(SystemExit):
+            get(view)
+    finally:
+        signal.signal(signal.SIGALRM, before)
+
+    assert notes == []
+    assert "was dropped: an exit of its request raised SystemExit: 1" in caplog.text
 
 
 def test_an_application_that_raises_after_the_view(notes):
@@ -942,6 +1071,9 @@ def test_views_that_cannot_be_injected():
     def positional(tasks: BackgroundTasks, /):
         return tasks
 
+    def variadic(tasks: BackgroundTasks, *rest):
+        return tasks
+
     async def generator(tasks: BackgroundTasks):
         yield tasks
 
@@ -952,12 +1084,30 @@ def test_views_that_cannot_be_injected():
     for view, message in [
         (nothing, "found nothing to inject. Mark a parameter"),
         (path, "'pk': the path's parameters are the framework's to give"),
-        (positional, "'tasks': it is injected by its name"),
+        (positional, "'tasks': it is injected by its name, which a parameter in front of `/`"),
+        (variadic, r"'tasks': it is injected by its name, which a parameter in front of `\*args`"),
         (generator, "an async generator is no view"),
         (View, "takes a function or a method. Decorate each method"),
         (classmethod(nothing), "takes a function or a method"),
     ]:
         with pytest.raises(RegistrationError, match=message):
+            inject(view)
+
+
+def test_an_annotation_that_cannot_be_found():
+    """One that is meant to be injected is refused: the name is imported for type checkers only."""
+
+    class Local:
+        pass
+
+    def depends(value: Annotated[Local, Depends(user)]):
+        return value
+
+    def collects(request: Missing, tasks: Hidden.BackgroundTasks):  # noqa: F821
+        return tasks
+
+    for view in (depends, collects):
+        with pytest.raises(RegistrationError, match="names something that cannot be found"):
             inject(view)
 
 

@@ -13,6 +13,7 @@ from typing import Any
 
 from werkzeug.wsgi import ClosingIterator
 
+from wsgibg._attempt import raised_by_signal
 from wsgibg._ending import rescue
 from wsgibg._exits import Exit, leave_sync
 from wsgibg._scope import Owner, RequestScope
@@ -172,24 +173,38 @@ class ForeignScope(RequestScope):
         Args:
             delivered: whether the body was sent to its end.
             error: what the application has raised.
-        """
-        after = None
-        if self.exits is not None or self._request is not None:
-            self._leave_foreign(error)
-            after = self._after(copy_context())
-        self.ended = True
-        self.hand_over(delivered=delivered, after=after)
 
-    def _leave_foreign(self, error: BaseException | None) -> None:
-        """Run the exits that wait for the end of the response, or all that see an error; once."""
+        Raises:
+            BaseException: only what a signal handler raised during an exit, which is the server's.
+        """
+        after = left = None
+        try:
+            if self.exits is not None or self._request is not None:
+                left = self._leave_foreign(error)
+                after = self._after(copy_context())
+            self.ended = True
+            self.hand_over(delivered=delivered, after=after)
+            if left is not None and not isinstance(left, Exception) and raised_by_signal(left):
+                raise left
+        finally:
+            del error, left  # a traceback may keep this frame
+
+    def _leave_foreign(self, error: BaseException | None) -> BaseException | None:
+        """Run the exits that wait for the end of the response, or all that see an error; once.
+
+        Returns:
+            What an exit has raised.
+        """
         exits, self.exits = self.exits or [], []
         if error is not None:
             exits, self.late = [*(self.late or ()), *exits], []
-        left = self.inside(leave_sync, exits, error)
+        left: BaseException | None = self.inside(leave_sync, exits, error)
         try:
-            if left is not None and left is not error:
-                log.error("An exit raised %s after the response.", text_of(left), exc_info=left)
-                self.failure = self.failure or f"an exit of its request raised {text_of(left)}"
+            if left is None or left is error:
+                return None
+            log.error("An exit raised %s after the response.", text_of(left), exc_info=left)
+            self.failure = self.failure or f"an exit of its request raised {text_of(left)}"
+            return left
         finally:
             del error, left  # a traceback may keep this frame
 

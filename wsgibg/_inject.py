@@ -2,40 +2,29 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine
 from functools import cached_property, wraps
-from inspect import isawaitable, isclass
+from inspect import isawaitable
 from types import CoroutineType
 from typing import Any, TypeVar, overload
-from weakref import WeakKeyDictionary
 
 from wsgibg._aio import lend, step
 from wsgibg._beside import Beside, Stepped
-from wsgibg._calling import Injecting
-from wsgibg._calls import declaring
 from wsgibg._exits import Exit, leave_sync, swallowed
 from wsgibg._foreign import ForeignScope
 from wsgibg._interpret import STACKS, Walk, enter
-from wsgibg._plan import INJECTABLE
 from wsgibg._scope import RequestScope
-from wsgibg._signature import context_of, kind_of, marked, place_of
-from wsgibg._steps import Call, Plan, Read
-from wsgibg._view_plan import make_view_plan
+from wsgibg._signature import context_of
+from wsgibg._steps import Call, Read
+from wsgibg._view import View
 from wsgibg.background import BackgroundTasks, source_var
 from wsgibg.exception_handlers import request_validation_exception_handler, text_of
-from wsgibg.exceptions import (
-    FastAPIError,
-    HTTPException,
-    RegistrationError,
-    RequestValidationError,
-)
+from wsgibg.exceptions import FastAPIError, HTTPException, RequestValidationError
 from wsgibg.params import Scope
 
 __all__ = ["ViewValidationError", "inject"]
 
 R = TypeVar("R")
-_Plans = dict[tuple[str, ...], Plan]
 
 
 class ViewValidationError(RequestValidationError, HTTPException):
@@ -106,101 +95,23 @@ def inject(view: Callable[..., Any]) -> Callable[..., Any]:
         ...     return [word.encode()]
         >>> app = wrap(hello)
     """
-    injected = _View(view)
+    declared = View(view)
 
     @wraps(view)
     def call(*args: Any, **kwargs: Any) -> Any:
-        return injected.call(args, kwargs)
+        names = declared.left_out(kwargs)
+        args, kwargs = declared.arranged(args, kwargs)
+        if not names:
+            result = view(*args, **kwargs)
+            return Beside().wait(result) if isawaitable(result) else result
+        scope = _request_of(declared.place, names)
+        return _ViewCall(declared, names, scope, args, kwargs).result()
 
-    call.__signature__ = injected.signature  # type: ignore[attr-defined]
+    call.__signature__ = declared.signature  # type: ignore[attr-defined]
     call.__annotations__ = {
-        name: each for name, each in call.__annotations__.items() if name not in injected.names
+        name: each for name, each in call.__annotations__.items() if name not in declared.names
     }
     return call
-
-
-class _View:
-    """A view: what is injected, what the framework gives, and the plans of its calls."""
-
-    def __init__(self, view: Callable[..., Any]) -> None:
-        self.view = view
-        self.place = place_of(view)
-        if not callable(view) or isclass(view):
-            msg = f"{self.place}: inject takes a function or a method. Decorate each method."
-            raise RegistrationError(msg)
-        if kind_of(view) == "async_generator":
-            msg = f"{self.place}: an async generator is no view. Return what yields instead."
-            raise RegistrationError(msg)
-        self.declaring = declaring(view)
-        self.names = marked(self.declaring, INJECTABLE)
-        signature = inspect.signature(self.declaring, follow_wrapped=False)
-        given = signature.parameters.values()
-        own = [each for each in given if each.name not in self.names]
-        self._check(given)
-        self.signature = signature.replace(parameters=own)
-        self.defaults = {each.name: each.default for each in own if each.default is not each.empty}
-        self.own = tuple(each.name for each in own if each.kind not in _VARIADIC)
-        self.positional = [each.name for each in own if each.kind in _POSITIONAL]
-        #: How many positional parameters come before the first one that is injected.
-        order = [each.name for each in given if each.kind in _POSITIONAL]
-        first = min((order.index(name) for name in self.names if name in order), default=-1)
-        self.straight = len(order) if first < 0 else first
-        self.declared: _Plans = {}
-        self.plans: WeakKeyDictionary[Injecting, tuple[Mapping[Any, Any], _Plans]]
-        self.plans = WeakKeyDictionary()
-        self.plan(self.names, {}, self.declared)
-
-    def _check(self, given: Any) -> None:
-        if not self.names:
-            msg = (
-                f"{self.place}: inject found nothing to inject. Mark a parameter with Depends(),"
-                " annotate it as BackgroundTasks, or drop the decorator."
-            )
-            raise RegistrationError(msg)
-        for each in given:
-            if each.name in self.names and each.kind is each.POSITIONAL_ONLY:
-                msg = (
-                    f"{self.place}, parameter {each.name!r}: it is injected by its name, which a"
-                    " parameter in front of `/` does not take. Put it behind."
-                )
-                raise RegistrationError(msg)
-
-    def plan(self, names: tuple[str, ...], overrides: Mapping[Any, Any], plans: _Plans) -> Plan:
-        """The plan of a call that leaves parameters to be injected."""
-        plan = plans.get(names)
-        if plan is None:
-            plan = make_view_plan(self.declaring, names, self.own, overrides=overrides)
-            plans[names] = plan
-        return plan
-
-    def plan_in(self, scope: RequestScope, names: tuple[str, ...]) -> Plan:
-        """The same with the overrides of an application, as they are now."""
-        injector = scope.owner.injector
-        overrides = injector.overrides
-        if not overrides:
-            return self.plan(names, overrides, self.declared)
-        known, plans = self.plans.get(injector, (None, {}))
-        if known is not overrides:
-            plans = {}
-            self.plans[injector] = overrides, plans
-        return self.plan(names, overrides, plans)
-
-    def call(self, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        """Call the view with what the framework has passed, and with what is injected."""
-        names = tuple(name for name in self.names if name not in kwargs)
-        if len(args) > self.straight:  # the place of an injected parameter is not theirs
-            rest = zip(self.positional[self.straight :], args[self.straight :], strict=False)
-            kwargs = {**dict(rest), **kwargs}
-            args = args[: self.straight] + args[len(self.positional) :]
-        if not names:
-            result = self.view(*args, **kwargs)
-            return Beside().wait(result) if isawaitable(result) else result
-        scope = _request_of(self.place, names)
-        return _ViewCall(self, self.plan_in(scope, names), scope, args, kwargs).result()
-
-
-_POSITIONAL = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-_VARIADIC = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
 
 
 def _request_of(place: str, names: tuple[str, ...]) -> RequestScope:
@@ -229,16 +140,19 @@ class _ViewCall(Walk):
 
     def __init__(
         self,
-        view: _View,
-        plan: Plan,
+        view: View,
+        names: tuple[str, ...],
         scope: RequestScope,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
+        plan, extra = view.plan_in(scope.owner.injector, names)
         super().__init__(plan, scope, {})
         self.view = view
         self.args = args
         self.kwargs = kwargs
+        #: The framework's arguments that dependencies ask for, and the view does not take.
+        self.extra = extra
         self.handler = plan.handler
         self.lent = plan.asynchronous and not plan.hops and scope.owner.tasks.lends
         self.entered: dict[Scope, list[Exit]] = {"function": [], "request": [], "tasks": []}
@@ -270,10 +184,9 @@ class _ViewCall(Walk):
     def from_path(self, step: Read) -> Any:
         """What the framework has passed by that name."""
         name = str(step.key)
-        passed = dict(zip(self.view.positional, self.args, strict=False))
-        for found in (passed, self.kwargs, self.view.defaults):
-            if name in found:
-                return found[name]
+        passed = self.view.passed(self.args, self.kwargs)
+        if name in passed:
+            return passed[name]
         msg = f"{step.field.place}: the framework has passed no {name!r} to {self.view.place}."
         raise FastAPIError(msg)
 
@@ -288,8 +201,9 @@ class _ViewCall(Walk):
     async def call(self, step: Call) -> Any:
         """Call a dependency or the view; what is awaited, is awaited elsewhere."""
         if step is self.handler:
+            given = {name: each for name, each in self.kwargs.items() if name not in self.extra}
             injected = {name: self.slots[slot] for name, slot in step.arguments if name}
-            return self._settled(self.view.view(*self.args, **self.kwargs, **injected))
+            return self._settled(step.func(*self.args, **given, **injected))
         positional = [self.slots[slot] for name, slot in step.arguments if name is None]
         named = {name: self.slots[slot] for name, slot in step.arguments if name is not None}
         value = step.func(*positional, **named)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Collection
 from copy import copy
 from dataclasses import dataclass, replace
@@ -202,6 +203,10 @@ def read_signature(
     return tuple(reader.read(each) for each in given if only is None or each.name in only)
 
 
+#: The text of an annotation that cannot be found, and is meant to be injected.
+_MEANT = re.compile(r"\b(Depends|Security|Query|Header|Cookie)\(|\bBackgroundTasks\b")
+
+
 def marked(func: Any, injectable: tuple[type, ...]) -> tuple[str, ...]:
     """The names of the parameters whose declaration says where their value comes from.
 
@@ -219,6 +224,7 @@ def marked(func: Any, injectable: tuple[type, ...]) -> tuple[str, ...]:
             is_injected(each.default)
             or any(isinstance(marker, Declared) for marker in markers)
             or is_class(optional_class(unalias(base)), injectable)
+            or (isinstance(annotation, ForwardRef) and _MEANT.search(annotation.__forward_arg__))
         ):
             found.append(name)
     return tuple(found)

@@ -20,6 +20,7 @@ _NO_PATH = PathPattern.parse("")
 
 
 def make_view_plan(
+    declaring: Callable[..., Any],
     view: Callable[..., Any],
     names: tuple[str, ...],
     own: tuple[str, ...],
@@ -29,6 +30,7 @@ def make_view_plan(
     """Flatten what a view leaves to be injected; the plan's last step is its call.
 
     Args:
+        declaring: whose parameters they are: the view, or what it wraps.
         view: the view.
         names: the parameters that are injected.
         own: those that the framework fills; a dependency gets them as path parameters.
@@ -39,11 +41,11 @@ def make_view_plan(
     """
     builder = _ViewBuilder(_NO_PATH, overrides, "request", lenient=True)
     builder.path_names = own
-    way = Way(place_of(view))
+    way = Way(place_of(declaring))
     parameters = read_signature(
-        view, injectable=INJECTABLE, start=way.start, lenient=True, only=names
+        declaring, injectable=INJECTABLE, start=way.start, lenient=True, only=names
     )
-    slots = builder.injected(view, parameters, way)
+    slots = builder.injected(declaring, parameters, way)
     builder.call(view, list(slots.items()), kind_of(view), "function", way.start)
     return builder.plan()
 

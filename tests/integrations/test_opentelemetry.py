@@ -10,12 +10,12 @@ import pytest
 from opentelemetry import baggage, context, trace
 from opentelemetry.instrumentation.flask import FlaskInstrumentor
 from opentelemetry.instrumentation.wsgi import OpenTelemetryMiddleware
-from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace import SpanProcessor, TracerProvider
 from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.trace import SpanKind, StatusCode
 
-from tests.executors.support import Gate
+from tests.executors.support import Gate, output
 from tests.integrations.support import EACH_KIND, Site, ended
 from tests.support import client
 from wsgibg import (
@@ -299,6 +299,28 @@ def test_a_failure_outside_of_the_attempt(provider, spans):
     assert linked(told) == {"attempt before": id_of(attempt)}
 
 
+@pytest.mark.parametrize("moment", ["on_start", "on_end"])
+def test_an_sdk_that_fails_harms_no_task(provider, caplog, moment):
+    """What a span processor raises is logged; tasks end as they would."""
+
+    def failing(*_, **__):
+        raise ZeroDivisionError("a processor")
+
+    processor = SpanProcessor()
+    setattr(processor, moment, failing)
+    provider.add_span_processor(processor)
+    site = Site()
+    OpenTelemetry(site.app, tracer_provider=provider)
+    ends = []
+    site.app.on_task(lambda event: ends.append(event.kind))
+
+    site.get(lambda tasks: (tasks.add_task(work), tasks.add_task(fail)))
+
+    assert ends == ["added", "added", "started", "succeeded", "started", "failed"]
+    assert caplog.text.count("ZeroDivisionError: a processor") >= 2
+    assert "no such order" in caplog.text
+
+
 def test_nothing_is_left_behind(provider, spans):
     """Of a task that has ended; what it tells of its progress makes no span."""
     site = Site()
@@ -335,17 +357,24 @@ def test_a_request_span_inside_of_wrap_ends_with_the_last_byte(provider, spans, 
     assert request.end_time <= span.start_time
 
 
-def test_a_request_span_around_everything_lasts_for_an_inline_task(provider, spans):
-    """So this order is for a pool only: the middleware closes the body before it ends its span."""
-    site = Site()
+@pytest.mark.parametrize("kind", ["app inline", "app pool"])
+def test_a_request_span_around_everything(provider, spans, kind):
+    """It lasts for an inline task, as the middleware closes the body first; a pool's is apart."""
+    site = Site(kind)
+    gate = Gate()
     OpenTelemetry(site.app, tracer_provider=provider)
     around = OpenTelemetryMiddleware(site.app, tracer_provider=provider)
 
-    site.get(lambda tasks: tasks.add_task(work), around)
+    site.add = lambda tasks: tasks.add_task(gate)
+    if kind == "app inline":
+        gate.opened.set()
+    client(around).get("/")
+    gate.opened.set()
+    ended(site.app.tasks)
 
-    (request,), (span,) = spans("GET /"), spans(".work")
+    (request,), (span,) = spans("GET /"), spans(".Gate")
     assert linked(span) == {"added by": id_of(request)}
-    assert request.end_time >= span.end_time
+    assert (request.end_time < span.end_time) is (kind == "app pool")
 
 
 def test_an_app_with_a_request_span(provider, spans):
@@ -385,6 +414,33 @@ def test_flask_with_its_own_instrumentation(provider, spans):
     (request,), (span,) = spans("GET /orders/<int:number>"), spans(".work")
     assert linked(span) == {"added by": id_of(request)}
     assert request.end_time <= span.start_time
+
+
+def test_the_spans_of_the_last_tasks_are_exported():
+    """When the process ends, its tasks are waited for, then the SDK exports what there is."""
+    source = """
+        import threading
+        from opentelemetry.sdk.trace import TracerProvider
+        from opentelemetry.sdk.trace.export import BatchSpanProcessor, ConsoleSpanExporter
+        from wsgibg import App, ThreadExecutor, current_tasks
+        from wsgibg.integrations.opentelemetry import OpenTelemetry
+
+        provider = TracerProvider()
+        exporter = ConsoleSpanExporter(formatter=lambda span: span.name + chr(10))
+        provider.add_span_processor(BatchSpanProcessor(exporter))
+        app = App(executor=ThreadExecutor(workers=1))
+        OpenTelemetry(app, tracer_provider=provider)
+
+        def slow():
+            threading.Event().wait(0.3)
+
+        def add():
+            current_tasks().add_task(slow)
+            current_tasks().add_task(slow)
+
+        app.call(add)
+    """
+    assert output(source) == ["__main__.slow", "__main__.slow"]
 
 
 # ------------------------------------------------------------------ what is watched

@@ -275,7 +275,8 @@ def test_mistakes(registry):
     with pytest.raises(RuntimeError, match="Prometheus watches these tasks already"):
         Prometheus(app, registry=registry)
     with pytest.raises(ValueError, match="this registry has the metrics already"):
-        Prometheus(App(), registry=registry, buckets=(1, 2))
+        Prometheus(other := App(), registry=registry, buckets=(1, 2))
+    Prometheus(other, registry=registry)
     taken = CollectorRegistry()
     Counter("wsgibg_tasks", "Others.", registry=taken)
     with pytest.raises(ValueError, match="Duplicated timeseries"):

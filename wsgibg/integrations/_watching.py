@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import logging
 from collections import deque
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import AbstractContextManager, suppress
 from time import monotonic
+from types import TracebackType
 from typing import Any, Protocol
 from weakref import WeakKeyDictionary, ref
 
@@ -15,7 +17,9 @@ from wsgibg._task import BackgroundTask, identify
 from wsgibg.manager import TaskManager
 from wsgibg.records import TaskEvent
 
-__all__ = ["HasTaskManager", "Life", "Lives", "Watched", "manager_of"]
+__all__ = ["HasTaskManager", "Life", "Lives", "Safely", "Watched", "manager_of"]
+
+log = logging.getLogger("wsgibg.background")
 
 
 class HasTaskManager(Protocol):
@@ -60,6 +64,49 @@ def manager_of(app: Watched, watcher: str, key: object = None) -> TaskManager:
         raise RuntimeError(msg)
     watchers.append((watcher, key))
     return manager
+
+
+class Safely(AbstractContextManager[None]):
+    """Goes in and out of a context manager, and logs what that raises: no task fails by it.
+
+    Args:
+        inner: the context manager, which swallows nothing.
+        task: the task that runs in it.
+    """
+
+    def __init__(self, inner: AbstractContextManager[object], task: BackgroundTask) -> None:
+        self._inner = inner
+        self._task = task
+        self._inside = False
+
+    def __enter__(self) -> None:
+        try:
+            self._inner.__enter__()
+            self._inside = True
+        except Exception as error:  # noqa: BLE001 (logged)
+            self._log("begin", error)
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        raised: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._inside:
+            try:
+                self._inner.__exit__(kind, raised, traceback)
+            except Exception as error:  # noqa: BLE001 (logged)
+                self._log("end", error)
+
+    def _log(self, what: str, error: Exception) -> None:
+        log.error(
+            "What watches background task %s (%s) could not %s.",
+            self._task.name,
+            self._task.id,
+            what,
+            exc_info=error,
+            extra={"task_id": self._task.id},
+        )
 
 
 class Life:

@@ -31,7 +31,7 @@ from opentelemetry.trace import (
 )
 
 from wsgibg._task import BackgroundTask
-from wsgibg.integrations._watching import Life, Lives, Watched, manager_of
+from wsgibg.integrations._watching import Life, Lives, Safely, Watched, manager_of
 from wsgibg.records import TaskEvent
 
 __all__ = ["OpenTelemetry"]
@@ -49,16 +49,14 @@ class OpenTelemetry:
     children of it. Its kind is ``CONSUMER``, its name that of the task's function, and it has
     these attributes, the first ones by OpenTelemetry's conventions:
 
-    ============================ ==========================================================
-    ``messaging.system``         ``"wsgibg"``
-    ``messaging.operation.type`` ``"process"``
-    ``messaging.message.id``     the task's id
-    ``code.function.name``       the task's function
-    ``error.type``               the class of what the attempt has failed with
-    ``wsgibg.task.attempt``      1, and more where a task is tried again
-    ``wsgibg.task.executor``     the executor's name, else its class
-    ``wsgibg.task.queue_wait``   seconds from the hand-over to the executor to the beginning
-    ============================ ==========================================================
+    - ``messaging.system``: ``"wsgibg"``
+    - ``messaging.operation.type``: ``"process"``
+    - ``messaging.message.id``: the task's id
+    - ``code.function.name``: the task's function
+    - ``error.type``: the class of what the attempt has failed with
+    - ``wsgibg.task.attempt``: 1, and more where a task is tried again
+    - ``wsgibg.task.executor``: the executor's name, else its class
+    - ``wsgibg.task.queue_wait``: seconds from the hand-over to the executor to the beginning
 
     A task that is dropped, lost or parked has a span that takes no time, with an event
     ``wsgibg.task.dropped`` (and so on) that tells why. A span that is interrupted ends with such
@@ -83,7 +81,7 @@ class OpenTelemetry:
         self._tracer = get_tracer("wsgibg", tracer_provider=tracer_provider)
         self._lives = Lives()
         self._manager.on_task(self._hear)
-        self._manager.around_task(self._around)
+        self._manager.around_task(lambda task: Safely(self._around(task), task))
 
     # -------------------------------------------------------------- an attempt
     @contextmanager

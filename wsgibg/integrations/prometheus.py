@@ -31,16 +31,14 @@ BUCKETS: tuple[float, ...] = (
 class Prometheus:
     """Counts and measures the tasks of an application.
 
-    ======================================== ==========================================
-    ``wsgibg_tasks_added_total{name}``       tasks that were added
-    ``wsgibg_tasks_total{name,state}``       tasks that came to an end: succeeded, failed, dropped,
-                                             lost, interrupted, parked
-    ``wsgibg_task_retries_total{name}``      attempts that failed and were followed by another
-    ``wsgibg_tasks_waiting{name}``           tasks that are to begin, for the first time or again
-    ``wsgibg_tasks_running{name}``           attempts that are under way
-    ``wsgibg_task_duration_seconds{name}``   what each attempt took
-    ``wsgibg_task_queue_wait_seconds{name}`` from the hand-over to an executor to the beginning
-    ======================================== ==========================================
+    - ``wsgibg_tasks_added_total{name}``: tasks that were added
+    - ``wsgibg_tasks_total{name, state}``: tasks that came to an end, which is the state: succeeded,
+      failed, dropped, lost, interrupted or parked
+    - ``wsgibg_task_retries_total{name}``: attempts that failed and were followed by another
+    - ``wsgibg_tasks_waiting{name}``: tasks that are to begin, for the first time or again
+    - ``wsgibg_tasks_running{name}``: attempts that are under way
+    - ``wsgibg_task_duration_seconds{name}``: what each attempt took
+    - ``wsgibg_task_queue_wait_seconds{name}``: from the hand-over to an executor to the beginning
 
     ``name`` is the module and qualified name of the task's function, so there are as many as the
     code has tasks. Several applications may share a registry, and then share the metrics.
@@ -70,7 +68,6 @@ class Prometheus:
         registry: CollectorRegistry = REGISTRY,
         buckets: Sequence[float] = BUCKETS,
     ) -> None:
-        manager = manager_of(app, "Prometheus", registry)
         metrics = _known.get(registry)
         if metrics is None:
             metrics = _known[registry] = _Metrics(registry, tuple(buckets))
@@ -80,7 +77,7 @@ class Prometheus:
                 f" {metrics.buckets!r}. Pass the same, or another registry."
             )
             raise ValueError(msg)
-        manager.on_task(metrics.hear)
+        manager_of(app, "Prometheus", registry).on_task(metrics.hear)
 
 
 class _Metrics:

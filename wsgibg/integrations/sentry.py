@@ -29,7 +29,7 @@ from wsgibg._attempt import raised_by_signal
 from wsgibg._names import Identity
 from wsgibg._retry import wants_retry
 from wsgibg._task import BackgroundTask, identify
-from wsgibg.integrations._watching import Life, Lives, Watched, manager_of
+from wsgibg.integrations._watching import Life, Lives, Safely, Watched, manager_of
 from wsgibg.records import TaskEvent
 
 __all__ = ["Sentry"]
@@ -76,7 +76,7 @@ class Sentry:
         self._transactions = transactions
         self._lives = Lives()
         manager.on_task(self._hear)
-        manager.around_task(self._around)
+        manager.around_task(lambda task: Safely(self._around(task), task))
 
     @contextmanager
     def _around(self, task: BackgroundTask) -> Iterator[None]:

@@ -10,10 +10,11 @@ from typing import Any
 from django.conf import settings
 from django.core.exceptions import ImproperlyConfigured
 from django.core.signals import got_request_exception
+from django.http import HttpResponse
 
+from wsgibg._foreign import ForeignScope, ForeignTasks
 from wsgibg.background import CLOSED
-from wsgibg.embedding import ForeignScope
-from wsgibg.exception_handlers import text_of
+from wsgibg.exceptions import HTTPException
 from wsgibg.integrations.django._manager import carried_by, manager_of, project
 from wsgibg.integrations.django._response import end_with
 from wsgibg.integrations.django._tasks import MISSING
@@ -65,27 +66,38 @@ class BackgroundTasksMiddleware:
 
     def __call__(self, request: Any) -> Any:
         """Answer a request, and have its response end it."""
-        scope = _begin(request)
-        if scope is None:
+        begun = _begin(request)
+        if begun is None:
             return self.get_response(request)
+        tasks, scope = begun
         try:
             response = scope.inside(self.get_response, request)
-            tasks = scope.collector()
             if tasks.tasks:
                 if scope.owner.tasks.holds:
                     scope.owner.tasks.hold(tasks, Outcome(scope.failure))
                 # Not every server closes a file that it sends by itself.
                 request.META.pop("wsgi.file_wrapper", None)
-            end_with(response, scope)
+            end_with(response, tasks, scope)
             return response
         except BaseException as error:
-            scope.failure = scope.failure or f"its request failed ({text_of(error)})"
-            scope.end_foreign(delivered=False)
+            tasks.environ = None
+            scope.fail(error)
+            scope.end_foreign(delivered=False, error=error)
             raise
 
-    def process_exception(self, request: Any, exception: Exception) -> None:
-        """Note that the view has raised, whatever Django makes of it."""
+    def process_exception(self, request: Any, exception: Exception) -> HttpResponse | None:
+        """Note that the view has raised, and answer what says itself how.
+
+        Returns:
+            The answer of an `HTTPException`, such as a dependency raises; None for all others,
+            which are Django's business.
+        """
         _note(request, exception)
+        if not isinstance(exception, HTTPException):
+            return None
+        answer = exception.get_response(request.META)
+        headers = {name: value for name, value in answer.headers if name != "Content-Length"}
+        return HttpResponse(answer.get_data(), status=answer.status_code, headers=headers)
 
 
 def _check_tasks() -> None:
@@ -95,33 +107,35 @@ def _check_tasks() -> None:
             raise ImproperlyConfigured(MISSING)
 
 
-def _begin(request: Any) -> ForeignScope | None:
-    """Make the scope of a request; none if it has one by this middleware."""
+def _begin(request: Any) -> tuple[ForeignTasks, ForeignScope] | None:
+    """Make the collector of a request, and its scope; none if it has them by this middleware."""
     environ = request.META
-    outer = environ.get("wsgibg.tasks")
     owner = project()
-    scope = ForeignScope()
-    scope.environ = environ
-    scope.owner = owner
+    tasks: ForeignTasks = object.__new__(ForeignTasks)
+    tasks.environ = environ
+    tasks.app = owner
+    tasks.tasks = []
+    outer = environ.get("wsgibg.tasks")
     if outer is not None and outer.sink is not CLOSED:
         around = manager_of(outer)
-        if isinstance(outer.sink, ForeignScope):
-            if around is owner.tasks:
-                owner.manager.warn_of_two(_TWICE)
-                return None
+        if around is owner.tasks:
+            owner.manager.warn_of_two(_TWICE)
+            return None
+        if isinstance(outer, ForeignTasks):
             owner.manager.warn_of_two(_WRAPPED)
         carried_by(around)
-        scope.outer = outer
-    environ["wsgibg.tasks"] = scope.collector()
-    return scope
+        tasks.outer = outer
+    tasks.sink = scope = ForeignScope(tasks)
+    environ["wsgibg.tasks"] = tasks
+    return tasks, scope
 
 
 def _note(request: Any, error: BaseException | None) -> None:
     """Have the tasks of a request know that it has failed."""
     tasks = getattr(request, "META", {}).get("wsgibg.tasks")
-    scope = getattr(tasks, "sink", None)
-    if isinstance(scope, ForeignScope) and not scope.failure:
-        scope.failure = f"its request failed ({text_of(error) if error else 'see above'})"
+    scope = tasks.scope if isinstance(tasks, ForeignTasks) else None
+    if scope is not None and not scope.failure and error is not None:
+        scope.fail(error)
 
 
 def _note_signal(*, request: Any = None, **_: Any) -> None:

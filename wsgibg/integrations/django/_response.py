@@ -6,9 +6,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any, Self
 
 from wsgibg._ending import rescue
+from wsgibg._foreign import ForeignScope, ForeignTasks
 from wsgibg.background import source_var
-from wsgibg.embedding import ForeignScope
-from wsgibg.exception_handlers import text_of
 
 __all__ = ["end_with"]
 
@@ -49,7 +48,7 @@ class _Steps:
             self.unfinished = False
             raise
         except BaseException as error:
-            self.scope.failure = f"its response broke ({text_of(error)})"
+            self.scope.broke(error)
             raise
 
 
@@ -64,14 +63,14 @@ class _AsyncSteps(_Steps):
     async def __anext__(self) -> Any:
         self.unfinished = True
         before = source_var.get()
-        source_var.set(self.scope)
+        source_var.set(self.scope.tasks)
         try:
             return await anext(self.body)
         except StopAsyncIteration:
             self.unfinished = False
             raise
         except BaseException as error:
-            self.scope.failure = f"its response broke ({text_of(error)})"
+            self.scope.broke(error)
             raise
         finally:
             source_var.set(before)
@@ -84,10 +83,13 @@ class _Close:
     ``request_finished`` is sent, so a task that takes long keeps no connection of the request.
     """
 
-    def __init__(self, response: Any, body: _Chunks | _Steps, scope: ForeignScope) -> None:
+    def __init__(
+        self, response: Any, body: _Chunks | _Steps, tasks: ForeignTasks, scope: ForeignScope
+    ) -> None:
         self._response = response
         self._close: Callable[[], object] = response.close
         self._body = body
+        self._tasks = tasks
         self._scope: ForeignScope | None = scope
 
     def __call__(self) -> None:
@@ -102,6 +104,7 @@ class _Close:
         try:
             scope.inside(close)
         finally:
+            self._tasks.environ = None
             scope.end_foreign(delivered=not self._body.unfinished)
 
     def __del__(self) -> None:
@@ -109,11 +112,12 @@ class _Close:
             rescue(self._scope, self)
 
 
-def end_with(response: Any, scope: ForeignScope) -> None:
+def end_with(response: Any, tasks: ForeignTasks, scope: ForeignScope) -> None:
     """Have a request end when its response is closed.
 
     Args:
         response: a Django response.
+        tasks: the request's collector.
         scope: the request.
     """
     body: _Chunks | _Steps = _Chunks()
@@ -124,4 +128,4 @@ def end_with(response: Any, scope: ForeignScope) -> None:
         kind = _AsyncSteps if response.is_async else _Steps
         # Not by way of `streaming_content`: a FileResponse would forget its file.
         body = response._iterator = kind(response._iterator, scope)
-    response.close = _Close(response, body, scope)
+    response.close = _Close(response, body, tasks, scope)
