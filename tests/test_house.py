@@ -60,6 +60,7 @@ CORE = {
     "_resources": 2,
     "requests": 2,
     "responses": 2,
+    "_attached": 2.7,
     "_hooks": 2.5,
     "_ledger": 2.5,
     "executors._life": 2.3,

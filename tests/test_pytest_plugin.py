@@ -10,6 +10,9 @@ import pytest
 
 from wsgibg.pytest_plugin import strict_mode
 
+#: Alone: pytest-django, where it is installed, would set up what our tests of Django have.
+WITH_PLUGIN = ("-p", "pytest_wsgibg", "-p", "no:django")
+
 SHOP = """
     from __future__ import annotations
 
@@ -115,7 +118,7 @@ def suite(pytester, monkeypatch):
     def run(source: str, *options: str) -> pytest.RunResult:
         pytester.makepyfile(shop=textwrap.dedent(SHOP))
         pytester.makepyfile(test_it=textwrap.dedent(HEAD) + textwrap.dedent(source))
-        return pytester.runpytest_inprocess("-p", "pytest_wsgibg", "-Werror", *options)
+        return pytester.runpytest_inprocess(*WITH_PLUGIN, "-Werror", *options)
 
     return run
 
@@ -438,7 +441,7 @@ def test_the_module_itself_is_a_plugin_too(pytester):
         def test_it(background_tasks, dependency_overrides):
             assert background_tasks.added == []
     """)
-    options = ("-p", "wsgibg.pytest_plugin", "-p", "pytest_wsgibg", "-Werror")
+    options = ("-p", "wsgibg.pytest_plugin", *WITH_PLUGIN, "-Werror")
 
     pytester.runpytest_inprocess(*options).assert_outcomes(passed=1)
 
@@ -457,5 +460,5 @@ def test_a_run_without_the_fixtures_does_not_import_the_package(pytester):
     )
 
     assert run.stdout.splitlines()[-1] == "[]"
-    told = pytester.runpytest_inprocess("-p", "pytest_wsgibg", "--markers")
+    told = pytester.runpytest_inprocess(*WITH_PLUGIN, "--markers")
     told.stdout.fnmatch_lines(["@pytest.mark.background(mode): *"])

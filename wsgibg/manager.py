@@ -11,10 +11,11 @@ from typing import Any, Literal
 
 from wsgibg import _attempt
 from wsgibg._aio import lending_possible
+from wsgibg._attached import Attached
 from wsgibg._attempt import leave_batch
-from wsgibg._calling import Around, AroundTask, Calling, Injecting, injecting, unlimited
+from wsgibg._calling import Around, Calling, Injecting, injecting, unlimited
 from wsgibg._countdown import Countdown
-from wsgibg._hooks import Hooks, TaskHook
+from wsgibg._hooks import TaskHook
 from wsgibg._ledger import Ledger
 from wsgibg._observers import executor_for, observers
 from wsgibg._report import endless, report
@@ -39,7 +40,7 @@ log: logging.Logger = logging.getLogger("wsgibg.background")
 AfterTaskError = Literal["continue", "stop"]
 
 
-class TaskManager(Calling, ExecutorTable):
+class TaskManager(Calling, Attached, ExecutorTable):
     """Knows the executors and the hooks, and hands over what requests collected.
 
     An `App` and a `wrap` have one each (``app.tasks``); one made by hand may be given to
@@ -78,89 +79,12 @@ class TaskManager(Calling, ExecutorTable):
         ExecutorTable.__init__(self, executor, executors or {})
         self.stop_on_error: bool = after_task_error == "stop"
         self.lends: bool = async_inline and lending_possible()
-        self.watched: bool = False
-        self.hooks: Hooks = Hooks()
-        #: Make what each attempt runs in, the outermost first.
-        self.surroundings: tuple[AroundTask, ...] = ()
-        self._looks: tuple[Callable[[BackgroundTask], object], ...] = ()
+        Attached.__init__(self)
         self._ledger = Ledger(self)
         #: Whether it was warned that another manager's options hold for its tasks.
         self._told = False
 
-    # -------------------------------------------------------------- hooks
-    def on_task(self, hook: TaskHook) -> TaskHook:
-        """Have a function called with a `TaskEvent` whenever something happens to a task.
-
-        A hook that raises is logged and harms no task. One that takes long holds up the thread
-        of the event (for an async task that of the event loop); no lock is held meanwhile.
-
-        Args:
-            hook: a function, called in the thread in which the event happens. If it comes after
-                the first request, it may miss ``"added"`` of requests that have begun before.
-
-        Returns:
-            The hook, so that this can be used as a decorator.
-
-        Raises:
-            TypeError: it cannot be called, or is async (nobody would await it).
-        """
-        self.hooks.add(hook)
-        self.watched = True
-        self.look_at_each_task()
-        return hook
-
-    def around_task(self, make: AroundTask) -> AroundTask:
-        """Have each attempt of each task run inside a context manager.
-
-        It is entered and left in the thread and in the `contextvars` context of the attempt: what
-        the task has injected is resolved inside, and its exits have run when it is left. It sees
-        what the attempt raises, but cannot undo that it failed. What it raises itself fails the
-        attempt. Those that were given first are outermost.
-
-        Args:
-            make: called with the `BackgroundTask` for each attempt; gives a context manager.
-
-        Returns:
-            The function, so that this can be used as a decorator.
-
-        Raises:
-            TypeError: it cannot be called.
-
-        Example:
-            >>> from contextlib import contextmanager
-            >>> from wsgibg import App
-            >>> app = App()
-            >>> @app.tasks.around_task
-            ... @contextmanager
-            ... def timed(task):
-            ...     print(task.name, "begins")
-            ...     yield
-            ...     print(task.name, "has succeeded")
-        """
-        if not callable(make):
-            msg = (
-                f"around_task() was given {make!r}, which cannot be called."
-                " Pass a function that takes a task and returns a context manager."
-            )
-            raise TypeError(msg)
-        self.surroundings = (*self.surroundings, make)
-        self.look_at_each_task()
-        return make
-
-    def prepare_task(self, look: Callable[[BackgroundTask], object]) -> None:
-        """Have a function look at each task as it is added, in the thread that adds it.
-
-        For integrations: it may exchange the task's context, or refuse the task by raising.
-        """
-        self._looks = (*self._looks, look)
-        self.look_at_each_task()
-
-    def look_at_each_task(self) -> None:
-        """Be shown each task as it is added; collectors of compiled routes do not do so yet."""
-        if not self.checks:
-            self.checks = True
-            self.hooks.changed()
-
+    # -------------------------------------------------------------- records
     def record(self, event: TaskEvent) -> None:
         """Take note of an event, and give it to every hook; what one raises is logged.
 
@@ -171,7 +95,6 @@ class TaskManager(Calling, ExecutorTable):
             self._ledger.note(event)
         self.hooks.tell(event)
 
-    # -------------------------------------------------------------- records
     def get(self, id: str, *, arguments: bool = False) -> TaskRecord | None:
         """What is known of a task of this process.
 

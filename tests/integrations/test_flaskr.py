@@ -150,7 +150,7 @@ def _mailbox() -> Iterator[Mailbox]:
 
 
 def test_a_mail_goes_out_after_the_answer(flaskr, mailbox):
-    """It is there while the mail's server is still silent; the task asks the tutorial's database."""
+    """It is there while the mail's server is silent; the task asks the tutorial's database."""
     (flaskr / "mailed.py").write_text(MAILED.format(port=mailbox.server_address[1]))
     flask = [sys.executable, "-m", "flask", "--app", "mailed"]
     env = environment(flaskr)

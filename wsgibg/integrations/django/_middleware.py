@@ -15,7 +15,7 @@ from django.http import HttpResponse
 from wsgibg._foreign import ForeignScope, ForeignTasks
 from wsgibg.background import CLOSED
 from wsgibg.exceptions import HTTPException
-from wsgibg.integrations.django._manager import carried_by, manager_of, project
+from wsgibg.integrations.django._manager import Project, carried_by, manager_of, project
 from wsgibg.integrations.django._response import end_with
 from wsgibg.integrations.django._tasks import MISSING
 from wsgibg.integrations.django._tasks_api import available
@@ -134,7 +134,9 @@ def _note(request: Any, error: BaseException | None) -> None:
     """Have the tasks of a request know that it has failed."""
     tasks = getattr(request, "META", {}).get("wsgibg.tasks")
     scope = tasks.scope if isinstance(tasks, ForeignTasks) else None
-    if scope is not None and not scope.failure and error is not None:
+    if scope is None or not isinstance(scope.owner, Project):  # of a project that is just wrapped
+        return
+    if not scope.failure and error is not None:
         scope.fail(error)
 
 
