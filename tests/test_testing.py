@@ -505,6 +505,43 @@ def test_streams(app):
     assert list(client.get("/stream?").iter_lines())[-1] == "ü"
 
 
+def test_a_stream_that_was_closed(app):
+    """It gives nothing more, and is not settled twice."""
+
+    @app.get("/two")
+    def two() -> Response:
+        return StreamingResponse(iter(["a", "b"]))
+
+    with TestClient(app).stream("GET", "/two") as response:
+        chunks = response.response
+        assert next(chunks) == b"a"
+    response.close()
+    assert list(chunks) == []
+
+
+def test_a_large_file_and_a_stream(app):
+    """The temporary file is there until the response is closed."""
+    with TestClient(app).stream("POST", "/form", files={"f": b"x" * 600_000}) as response:
+        body = response.request.environ["wsgi.input"]
+        assert not body.closed
+    assert body.closed
+
+
+def test_a_redirect_of_a_method_that_is_kept(app):
+    """A 301 turns a POST into a GET, and nothing else; a 308 keeps everything."""
+
+    @app.api_route("/301", methods=["PUT", "POST"])
+    def permanently() -> Response:
+        return RedirectResponse("/echo", status_code=301)
+
+    client = TestClient(app)
+
+    assert client.put("/301", content=b"x").json()["method"] == "PUT"
+    assert client.put("/301", content=b"x").json()["body"] == "x"
+    assert client.post("/301", content=b"x").json()["method"] == "GET"
+    assert client.post("/301", content=b"x").json()["body"] == ""
+
+
 def test_half_a_character_at_the_end(app):
     """It is shown as one that could not be decoded."""
 

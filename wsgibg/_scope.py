@@ -387,7 +387,8 @@ class RequestScope:
         if waiting:
             warnings.warn(
                 f"A response was thrown away without close(), with {waiting} background tasks"
-                " waiting; they ran all the same. In tests, close responses (buffered=True).",
+                " waiting; they ran all the same. In tests, close responses (buffered=True), or use"
+                " wsgibg.testing.TestClient.",
                 ResourceWarning,
                 stacklevel=1,
             )

@@ -215,12 +215,11 @@ def test_django():
     assert run.stdout.endswith("both were committed\nsomebody has tried\n")
 
 
-@pytest.mark.parametrize(
-    "name", ["test_an_invitation_is_sent", "test_with_another_sender", "test_no_task_fails"]
-)
-def test_testing(name):
-    """The guide's tests pass."""
-    getattr(guide("testing.py"), name)()
+def test_testing(pytester):
+    """The guide's tests pass, run by pytest with the plugin."""
+    options = ("-p", "pytest_wsgibg", "-Werror", str(GUIDE / "testing.py"))
+
+    pytester.runpytest_subprocess(*options).assert_outcomes(passed=11)
 
 
 def test_executors():

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from importlib import import_module
+
 import pytest
 import werkzeug.test
+from werkzeug.middleware.dispatcher import DispatcherMiddleware
 
 from wsgibg import App, BackgroundTasks, ThreadExecutor, current_tasks, wrap
 from wsgibg.exceptions import TaskNotRun
@@ -37,12 +40,17 @@ def executor(request):
     return ThreadExecutor(workers=1) if request.param == "pool" else None
 
 
-@pytest.fixture
-def site(executor):
-    """A Flask application, wrapped in the usual way."""
+@pytest.fixture(params=["wrap", "extension"])
+def site(request, executor):
+    """A Flask application with background tasks, in both ways."""
     flask = pytest.importorskip("flask")
     site = flask.Flask("site")
-    site.wsgi_app = wrap(site.wsgi_app, executor=executor)
+    if request.param == "wrap":
+        site.wsgi_app = wrap(site.wsgi_app, executor=executor)
+        site.tasks = site.wsgi_app.tasks
+    else:
+        extension = import_module("wsgibg.integrations.flask")
+        site.tasks = extension.BackgroundTasks(site, executor=executor).tasks
 
     @site.post("/send/<to>")
     def post(to: str) -> str:
@@ -130,11 +138,10 @@ def test_httpx(site, background_tasks):
     check(background_tasks)
 
 
-def test_an_app_inside_a_wrapped_application(app, site, background_tasks):
+def test_an_app_inside_a_wrapped_application(app, background_tasks):
     """Its tasks are handed outwards, and counted once."""
-    werkzeug_middleware = pytest.importorskip("werkzeug.middleware.dispatcher")
-    inner = werkzeug_middleware.DispatcherMiddleware(site.wsgi_app.app, {"/api": app})
-    client = TestClient(wrap(inner), raise_task_errors=False)
+    site = wrap(DispatcherMiddleware(lambda *_: [], {"/api": app}))
+    client = TestClient(site, raise_task_errors=False)
     for to in ("ada", "nobody"):
         assert client.post(f"/api/send/{to}").json() == "sent"
     check(background_tasks)
@@ -144,6 +151,7 @@ DJANGO = """
     import pytest
     from django import conf, http, urls
     from django.core.wsgi import get_wsgi_application
+    import django.test
     from werkzeug.test import Client
     from wsgibg import current_tasks, wrap
     from wsgibg.testing import TestClient
@@ -155,16 +163,29 @@ DJANGO = """
         return http.HttpResponse("sent")
 
     urlpatterns = [urls.path("send/<to>", view)]
-    conf.settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="x")
-    application = wrap(get_wsgi_application())
+    middleware = "wsgibg.integrations.django.BackgroundTasksMiddleware"
+    conf.settings.configure(
+        ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="x", MIDDLEWARE=[]
+    )
+    wrapped = wrap(get_wsgi_application())
+    conf.settings.MIDDLEWARE = [middleware]
+    project = get_wsgi_application()
 
-    @pytest.mark.parametrize("kind", [Client, TestClient])
+    clients = {
+        "Werkzeug's, wrap": Client(wrapped),
+        "ours, wrap": TestClient(wrapped),
+        "Werkzeug's, middleware": Client(project),
+        "ours, middleware": TestClient(project),
+        "Django's, middleware": django.test.Client(),
+    }
+
+    @pytest.mark.parametrize("client", clients.values(), ids=clients)
     @pytest.mark.parametrize("mode", ["run", "collect", "off"])
-    def test_it(background_tasks, kind, mode):
+    def test_it(background_tasks, client, mode):
         sent.clear()
         background_tasks.mode = mode
-        response = kind(application).get("/send/ada")
-        assert response.text == "sent"
+        response = client.get("/send/ada")
+        assert response.status_code == 200
         background_tasks.assert_added(sent.append, "ada")
         assert sent == (["ada"] if mode == "run" else [])
         if mode == "collect":
@@ -176,13 +197,13 @@ DJANGO = """
 
 
 def test_django(pytester):
-    """A wrapped project, asked by clients of WSGI applications."""
+    """A project that is wrapped, or has the middleware; its own client knows only the latter."""
     pytest.importorskip("django")
     pytester.makepyfile(test_it=DJANGO)
 
     done = pytester.runpytest_subprocess("-p", "pytest_wsgibg", "-p", "no:django")
 
-    done.assert_outcomes(passed=6)
+    done.assert_outcomes(passed=15)
 
 
 def test_our_client_and_a_framework(site):
@@ -195,7 +216,7 @@ def test_our_client_and_a_framework(site):
 
 def test_strict_mode_of_a_wrapped_framework(site):
     """It is the manager's, so the client may be given the framework's object."""
-    site.wsgi_app.tasks.strict = True
+    site.tasks.strict = True
     site.testing = True
     client = TestClient(site, raise_server_exceptions=False, raise_task_errors=True)
 

@@ -254,6 +254,6 @@ def redirected(environ: dict[str, Any], status: int, location: str) -> EnvironBu
         builder.method = "GET"
         builder.input_stream = builder.content_type = builder.content_length = None
         builder.headers.pop("Transfer-Encoding", None)
-    elif not stream.closed:
+    else:
         stream.seek(0)
     return builder
