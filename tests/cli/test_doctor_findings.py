@@ -204,8 +204,11 @@ def test_a_task_that_never_runs_is_a_finding(server, remedy):
     """An old uWSGI stops its threads while it is idle."""
     made = exam(server, executor="ThreadExecutor")
     made.waits["pool"] = answers(whole=NEVER)
+    del made.fates["TERM"]["pool"]
 
+    assert made.running == ["inline"]
     assert remedies(made) == {remedy}
+    assert "NEVER RUNS" in printed(made)
 
 
 # --- signals -------------------------------------------------------------------------------
@@ -368,6 +371,14 @@ def test_the_heading_names_server_and_command():
     assert first == "shop:app under gunicorn 27.0.1 with gevent 26.9.0"
     assert second == "gunicorn -k gevent --bind=127.0.0.1:PORT shop:app"
     assert "run_simple('127.0.0.1', PORT, app, threaded=True)" in printed(exam("werkzeug"))
+
+
+def test_long_tasks_are_for_signals_alone():
+    """A client's wait is seen with short ones as well; that is said."""
+    made = exam()
+    made.seconds = 40
+
+    assert "A task takes 40 s here, and 0.5 s where clients wait." in printed(made, 200)
 
 
 def test_json_has_all_of_it():

@@ -114,7 +114,9 @@ def _others_wait(exam: Examination) -> Iterator[Finding]:
 
 def _stops(exam: Examination) -> Iterator[Finding]:
     for name, fates in exam.fates.items():
-        fate = fates[exam.own]
+        fate = fates.get(exam.own)
+        if fate is None:
+            continue  # its tasks do not run, which is told
         if name == "TERM" and not fate.ended:
             yield Finding(f"TERM does not end the server: {sentence(fate)}.", _to_end(exam))
             continue
