@@ -18,12 +18,12 @@ from click.testing import CliRunner, Result
 
 from tests.support import ROOT, free_port, wait_for
 from wsgibg.cli._commands import wsgibg
+from wsgibg.cli._doctor import _served, _stops, _waits
+from wsgibg.cli._doctor._command import understand
+from wsgibg.cli._doctor._contract import FOLDER, PREFIX, TARGET
+from wsgibg.cli._doctor._served import CannotRun, Marks, serve
 from wsgibg.cli._load import load_any
 from wsgibg.cli._probe import make
-from wsgibg.cli.doctor import _served, _stops, _waits
-from wsgibg.cli.doctor._command import understand
-from wsgibg.cli.doctor._contract import FOLDER, PREFIX, TARGET
-from wsgibg.cli.doctor._served import CannotRun, Marks, serve
 
 PATIENTS = "tests.cli.patients"
 
@@ -276,7 +276,7 @@ def test_an_application_that_is_served_by_an_attribute_stays_what_it_is(client, 
         assert app is load_any(f"{PATIENTS}:framework")
         assert client(app).get("/").data == b"foreign"
         found = facts(client, app)
-        assert found["inside"]
+        assert found["way"] == "wsgi_app"
         assert found["kind"] == "tests.Framework, wrapped"
     finally:
         app.wsgi_app = app.wsgi_app.user

@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from wsgibg.cli.doctor._command import understand
-from wsgibg.cli.doctor._examine import Examination
-from wsgibg.cli.doctor._findings import findings, notes
-from wsgibg.cli.doctor._stops import DONE, LOST, REPORTED, Fate
-from wsgibg.cli.doctor._table import as_json, show_examination
-from wsgibg.cli.doctor._waits import AT_ONCE, CLOSED, KINDS, NEVER, NONE, RESET, WAITS, Wait
+from wsgibg.cli._doctor._command import understand
+from wsgibg.cli._doctor._examine import Examination
+from wsgibg.cli._doctor._findings import findings, notes
+from wsgibg.cli._doctor._stops import DONE, LOST, REPORTED, Fate
+from wsgibg.cli._doctor._table import as_json, show_examination
+from wsgibg.cli._doctor._waits import AT_ONCE, CLOSED, KINDS, NEVER, NONE, RESET, WAITS, Wait
 
 ALL_DONE = Fate((DONE,) * 3, ended=True, serves=False, seconds=1.0)
 ALL_LOST = replace(ALL_DONE, tasks=(LOST,) * 3)
@@ -35,7 +35,7 @@ def exam(server: str = "gunicorn", executor: str | None = "InlineExecutor") -> E
     facts = {
         "kind": "App",
         "executor": executor,
-        "inside": False,
+        "way": "App" if executor else "",
         "durable": False,
         "integration": False,
         "versions": {"gunicorn": "27.0.1", "gevent": "26.9.0", "uwsgi": "2.0.31"},
@@ -257,13 +257,36 @@ def test_tasks_that_term_ends_are_kept_by_a_setting(server, executor, fate, expe
     assert remedies(made) == expected
 
 
-def test_the_remedy_names_what_has_the_method():
-    """In Flask it is what is around the application."""
-    made = exam("werkzeug", "ThreadExecutor")
-    made.facts["inside"] = True
-    made.fates["TERM"]["pool"] = ALL_LOST
+@pytest.mark.parametrize(
+    ("way", "pool", "method"),
+    [
+        ("wrap", "wrap(..., executor=ThreadExecutor())", "app"),
+        ("wsgi_app", "wrap(app.wsgi_app, executor=ThreadExecutor())", "app.wsgi_app"),
+        ("Flask", "BackgroundTasks(app, executor=ThreadExecutor())", "app.wsgi_app"),
+        (
+            "Django",
+            'WSGIBG = {"EXECUTOR": ThreadExecutor()}',
+            "wsgibg.integrations.django.task_manager()",
+        ),
+    ],
+)
+def test_the_remedy_is_written_as_the_application_would(way, pool, method):
+    """Its tasks are set up in one of several ways."""
+    made = exam("werkzeug")
+    made.facts["way"] = way
+    made.waits["inline"] = answers(stream=WAITS)
+    made.fates["TERM"]["inline"] = ALL_LOST
 
-    assert remedies(made) == {"app.wsgi_app.install_signal_handlers()"}
+    assert remedies(made) == {pool, f"{method}.install_signal_handlers()"}
+
+
+def test_an_application_that_a_function_makes_is_called_app():
+    """What its name is there is not known."""
+    made = exam("werkzeug")
+    made.target = "shop:make()"
+    made.fates["TERM"]["inline"] = ALL_LOST
+
+    assert remedies(made) == {"app.install_signal_handlers()"}
 
 
 def test_uwsgi_that_takes_term_for_a_reload_is_told_how_to_end():

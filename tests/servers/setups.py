@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import missing
-from wsgibg.cli.doctor._command import program as installed
+from wsgibg.cli._doctor._command import program as installed
 
 __all__ = ["APPS", "KINDS", "SETUPS", "Setup", "setup_named"]
 

@@ -7,12 +7,12 @@ import sys
 import click
 from rich.console import Console
 
+from wsgibg.cli._doctor._consult import consult
 from wsgibg.cli._find import find
 from wsgibg.cli._load import load, load_any
 from wsgibg.cli._routes import show_routes
 from wsgibg.cli._run import run as serve
 from wsgibg.cli._show import show
-from wsgibg.cli.doctor._consult import consult
 from wsgibg.exceptions import RegistrationError
 
 __all__ = ["wsgibg"]

@@ -19,9 +19,9 @@ import click
 
 from wsgibg.app import App
 from wsgibg.background import BackgroundTasks, TaskEvent
+from wsgibg.cli._doctor._contract import FAILURE, FOLDER, MARKS, PREFIX, TARGET
 from wsgibg.cli._load import load_any
-from wsgibg.cli._nature import kind_of, tasks_of
-from wsgibg.cli.doctor._contract import FAILURE, FOLDER, MARKS, PREFIX, TARGET
+from wsgibg.cli._nature import carrier_of, kind_of
 from wsgibg.executors import Executor
 from wsgibg.executors.inline import InlineExecutor
 from wsgibg.executors.thread import ThreadExecutor
@@ -86,8 +86,8 @@ def make(environment: Mapping[str, str]) -> Any:
 
 def _modes(user: Any) -> dict[str, Executor]:
     """The executors to measure; the user's own in place of ours of the same kind."""
-    manager = tasks_of(user)
-    own = manager.executor if manager is not None else None
+    carrier = carrier_of(user)
+    own = carrier.tasks.executor if carrier is not None else None
     modes: dict[str, Executor] = {"inline": InlineExecutor(), "pool": ThreadExecutor()}
     if isinstance(own, ThreadExecutor):
         modes["pool"] = own
@@ -98,8 +98,8 @@ def _modes(user: Any) -> dict[str, Executor]:
 
 def _facts(user: Any, modes: Mapping[str, Executor]) -> dict[str, Any]:
     """What the doctor wants to know, and only the serving process can tell."""
-    manager = tasks_of(user)
-    own = manager.executor if manager is not None else None
+    carrier = carrier_of(user)
+    own = carrier.tasks.executor if carrier is not None else None
     versions = {}
     for name in _VERSIONS:
         with suppress(PackageNotFoundError):
@@ -107,7 +107,7 @@ def _facts(user: Any, modes: Mapping[str, Executor]) -> dict[str, Any]:
     return {
         "kind": kind_of(user),
         "executor": type(own).__name__ if own is not None else None,
-        "inside": manager is not None and not hasattr(user, "tasks"),
+        "way": carrier.way if carrier is not None else "",
         "durable": own is not None and own.durable,
         "modes": list(modes),
         "versions": versions,

@@ -13,10 +13,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from wsgibg.cli.doctor._examine import SHORT, Examination
-from wsgibg.cli.doctor._findings import findings, notes
-from wsgibg.cli.doctor._stops import COUNT, DONE, LOST, Fate
-from wsgibg.cli.doctor._waits import AT_ONCE, CLOSED, KINDS, NONE, Wait
+from wsgibg.cli._doctor._examine import SHORT, Examination
+from wsgibg.cli._doctor._findings import findings, notes
+from wsgibg.cli._doctor._stops import COUNT, DONE, LOST, Fate
+from wsgibg.cli._doctor._waits import AT_ONCE, CLOSED, KINDS, NONE, Wait
 
 __all__ = ["as_json", "show_examination"]
 

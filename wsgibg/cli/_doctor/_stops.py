@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from http.client import HTTPException
 
-from wsgibg.cli.doctor._served import PATIENCE, START, CannotRun, Served, wait_for
+from wsgibg.cli._doctor._served import PATIENCE, START, CannotRun, Served, wait_for
 
 __all__ = ["COUNT", "DONE", "LOST", "REPORTED", "Fate", "send"]
 
@@ -112,8 +112,6 @@ def _gone(pid: int) -> bool:
     """Whether a process has ended; one that somebody has yet to wait for is still there."""
     try:
         os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:  # it runs as another user
-        return False
+    except OSError as error:  # or it is there, and runs as another user
+        return isinstance(error, ProcessLookupError)
     return False

@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from http.client import BadStatusLine, HTTPConnection, HTTPException
 
-from wsgibg.cli.doctor._served import PATIENCE, Served, wait_for
+from wsgibg.cli._doctor._served import PATIENCE, Served, wait_for
 
 __all__ = [
     "AT_ONCE",

@@ -15,8 +15,8 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
-from wsgibg.cli.doctor._command import HOST, Command, program
-from wsgibg.cli.doctor._contract import FAILURE, FOLDER, MARKS, PREFIX, TARGET
+from wsgibg.cli._doctor._command import HOST, Command, program
+from wsgibg.cli._doctor._contract import FAILURE, FOLDER, MARKS, PREFIX, TARGET
 
 __all__ = ["CannotRun", "Marks", "Served", "free_port", "serve", "wait_for"]
 

@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wsgibg.cli.doctor._command import Command
-from wsgibg.cli.doctor._served import Served, serve, wait_for
-from wsgibg.cli.doctor._stops import Fate, send
-from wsgibg.cli.doctor._waits import NEVER, NONE, Asking, Wait
+from wsgibg.cli._doctor._command import Command
+from wsgibg.cli._doctor._served import Served, serve, wait_for
+from wsgibg.cli._doctor._stops import Fate, send
+from wsgibg.cli._doctor._waits import NEVER, NONE, Asking, Wait
 
 __all__ = ["SHORT", "Examination", "examine"]
 
