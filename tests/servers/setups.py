@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import importlib.util
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import missing
+from wsgibg.cli._doctor._command import program as installed
 
 __all__ = ["APPS", "KINDS", "SETUPS", "Setup", "setup_named"]
 
@@ -96,12 +96,8 @@ def _is_installed(name: str) -> bool:
 
 
 def program(name: str) -> str:
-    """The path of a program: of this environment, or of the system; or the name, if none is there.
-
-    An environment need not be activated to be used.
-    """
-    here = Path(PYTHON).parent
-    return shutil.which(name, path=here) or shutil.which(name) or name
+    """The path of a program, of this environment or of the system; else its name."""
+    return installed(name) or name
 
 
 # `early`, `keeps` and so on were measured with an application that did nothing but sleep in
