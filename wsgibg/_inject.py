@@ -17,7 +17,7 @@ from wsgibg._scope import RequestScope
 from wsgibg._signature import context_of
 from wsgibg._steps import Call, Read
 from wsgibg._view import View
-from wsgibg.background import BackgroundTasks, source_var
+from wsgibg.background import BackgroundTasks, ask_always, source_var
 from wsgibg.exception_handlers import request_validation_exception_handler, text_of
 from wsgibg.exceptions import FastAPIError, HTTPException, RequestValidationError
 from wsgibg.params import Scope
@@ -240,7 +240,7 @@ class _ViewCall(Walk):
         if getattr(scope, name) is None:
             setattr(scope, name, [])
         getattr(scope, name).append(entry)
-        scope.collector().asks = True  # tasks are not to be given what will be closed
+        ask_always(scope.collector())  # tasks are not to be given what will be closed
         return value
 
     # -------------------------------------------------------------- leaving
