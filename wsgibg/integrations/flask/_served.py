@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from wsgibg._foreign import ForeignTasks, current_scope
 from wsgibg._injector import Injector
-from wsgibg.background import BackgroundTasks
+from wsgibg.background import BackgroundTasks, ask_always
 from wsgibg.embedding import WrappedApp
 from wsgibg.exception_handlers import text_of
 from wsgibg.integrations.flask._context import carry
@@ -66,7 +66,7 @@ def _join(outer: BackgroundTasks) -> None:
     app = outer.app if isinstance(outer, ForeignTasks) else getattr(outer.sink, "owner", None)
     if app is not None:
         carry(app.tasks)
-        outer.asks = True  # it may have been made before that
+        ask_always(outer)  # it may have been made before that
 
 
 def _giving_up(handle: Callable[..., Any]) -> Callable[..., Any]:
