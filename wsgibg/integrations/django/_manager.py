@@ -157,6 +157,7 @@ class Project(Calling):
         self.tasks: TaskManager = self.manager
         self.injector: Injector = Injector(self)
         self.tasks.injector = self.injector
+        self.tasks.strict = options.strict
         self.handlers: ExceptionHandlers = ExceptionHandlers()
         self.debug: bool = False
         self.strict: bool = options.strict
