@@ -1,19 +1,19 @@
-"""A Flask application whose views leave work for after the response: one line, `wrap`.
+"""A Flask application whose views leave work for after the response: one line, `BackgroundTasks`.
 
 Serve it with `flask --app flask_app run`, or with any other WSGI server.
 """
 
-from flask import Flask
+from flask import Flask, current_app
 
-from wsgibg import current_tasks, wrap
+from wsgibg import current_tasks
+from wsgibg.integrations.flask import BackgroundTasks
 
 app = Flask(__name__)
-app.wsgi_app = wrap(app.wsgi_app)
+BackgroundTasks(app)
 
 
 def write_receipt(order_id: int) -> None:
-    with app.app_context():  # the view's context has ended: a task enters its own
-        app.logger.warning("receipt for order %s", order_id)
+    current_app.logger.warning("receipt for order %s", order_id)
 
 
 @app.post("/orders/<int:order_id>/pay")

@@ -560,6 +560,24 @@ def test_current_tasks_alone_makes_the_collector():
     assert calls == ["done"]
 
 
+def test_what_is_added_by_hand_while_it_is_adopted_is_adopted():
+    """A thread has come in after the last look at the list."""
+
+    class Late(list):
+        def __len__(self):
+            return 0
+
+    tasks, by_hand = request_collector(Sink()), BackgroundTasks()
+    by_hand.add_task(send, "early")
+    by_hand.tasks = Late(by_hand.tasks)
+
+    tasks.adopt(by_hand)
+    by_hand.add_task(send, "late")
+
+    assert [each.args for each in tasks.tasks] == [("early",), ("late",)]
+    assert list(by_hand.tasks) == []
+
+
 def test_current_tasks_outside_a_request_says_where_it_works():
     """The message names the places."""
     with pytest.raises(RuntimeError, match=r"outside a request.*wsgibg.wrap"):
@@ -628,7 +646,7 @@ class Collecting(RuleBasedStateMachine):
         self.waiting = []
         self.adopted = True
         self.by_hand = BackgroundTasks() if len(self.expected) % 2 else self.by_hand
-        self.adopted = self.by_hand.tasks is self.tasks.tasks
+        self.adopted = self.by_hand.forward is self.tasks
 
     @invariant()
     def the_order_is_that_of_the_calls(self):

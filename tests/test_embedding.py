@@ -27,6 +27,7 @@ from wsgibg import (
     task,
     wrap,
 )
+from wsgibg.embedding import drop_tasks
 from wsgibg.exceptions import TaskRefused
 
 COLOUR = contextvars.ContextVar("colour", default="none")
@@ -615,3 +616,62 @@ def test_threads_that_add_while_an_untouched_request_ends(notes):
         sys.setswitchinterval(interval)
 
     assert notes == accepted
+
+
+# --- what an application undoes ------------------------------------------------------------
+
+
+def test_tasks_of_what_was_undone(notes, caplog):
+    """They are dropped and logged, unless they wait for that; later ones are not touched."""
+
+    def app(environ, start_response):
+        for when in ("returned", "delivered", "error", "always"):
+            current_tasks().add_task(task(notes.append, when=when), when)
+        drop_tasks("the transaction was rolled back")
+        current_tasks().add_task(notes.append, "later")
+        current_tasks().add_task(task(notes.append, when="error"), "later, for errors")
+        start_response("409 Conflict", TEXT)
+        return [b"sorry"]
+
+    assert client(wrap(app)).get("/").text == "sorry"
+
+    assert notes == ["error", "always", "later", "later, for errors"]
+    dropped = [line for line in caplog.messages if "was dropped" in line]
+    assert len(dropped) == 2
+    assert all("the transaction was rolled back" in line for line in dropped)
+
+
+def test_there_may_be_nothing_to_drop():
+    """Then nothing happens, and a list stays a list."""
+
+    def app(environ, start_response):
+        drop_tasks("nothing was done")
+        start_response("200 OK", TEXT)
+        return [b"hello"]
+
+    assert start(wrap(app)) == [b"hello"]
+
+
+def test_tasks_are_dropped_in_a_wrapped_request_only():
+    """The message says what to do elsewhere."""
+    with pytest.raises(RuntimeError, match="Call it in an application inside"):
+        drop_tasks("why")
+
+
+def test_a_look_at_each_task_as_it_is_added(notes):
+    """For integrations: in the thread that adds it, once, also for tasks of tasks."""
+
+    def more():
+        current_tasks().add_task(notes.append, "more")
+
+    def app(environ, start_response):
+        current_tasks().add_task(more)
+        notes.append("view")
+        start_response("200 OK", TEXT)
+        return [b"hello"]
+
+    wrapped = wrap(app)
+    wrapped.tasks.prepare_task(lambda each: notes.append(each.name.rpartition(".")[2]))
+    client(wrapped).get("/")
+
+    assert notes == ["more", "view", "append", "more"]

@@ -177,8 +177,8 @@ def test_arguments_beyond_the_views_are_its_own_error():
         get(view, "one", "two")
     with pytest.raises(TypeError, match="multiple values for argument 'first'"):
         get(view, "one", first="two")
-    with pytest.raises(TypeError, match="view"):
-        get(inject(lambda who=Depends(user), view=1: view), "one", view="two")
+    with pytest.raises(TypeError, match="multiple values for argument"):
+        get(inject(lambda who=Depends(user), second=1: second), "one", second="two")
 
 
 def test_a_method_keeps_its_instance():
@@ -580,6 +580,27 @@ def test_a_view_that_raises(notes, caplog):
     assert notes[3:] == [*seen, "before", "error", "always"]
     (record,) = [each for each in caplog.records if "was dropped" in each.message]
     assert "view() failed (LookupError: lost)" in record.message
+
+
+def test_a_failed_call_that_the_view_makes_up_for(notes):
+    """Its own tasks are dropped; what is added later is asked how the request ends."""
+
+    @inject
+    def helper(tasks: BackgroundTasks):
+        tasks.add_task(notes.append, "unwanted")
+        raise LookupError("lost")
+
+    @inject
+    def view(tasks: BackgroundTasks):
+        tasks.add_task(notes.append, "first")
+        with contextlib.suppress(LookupError):
+            helper()
+        tasks.add_task(task(notes.append, when="error"), "unwanted")
+        tasks.add_task(notes.append, "second")
+
+    get(view)
+
+    assert notes == ["first", "second"]
 
 
 def test_a_dependency_that_swallows_the_error(notes):

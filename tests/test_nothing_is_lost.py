@@ -17,7 +17,16 @@ from pydantic import AfterValidator, BaseModel
 from werkzeug.test import create_environ
 
 from tests.support import client
-from wsgibg import App, BackgroundTask, BackgroundTasks, Depends, Response, current_tasks, task
+from wsgibg import (
+    App,
+    BackgroundTask,
+    BackgroundTasks,
+    Depends,
+    Response,
+    ThreadExecutor,
+    current_tasks,
+    task,
+)
 from wsgibg.background import TaskRefused
 from wsgibg.responses import FileResponse
 
@@ -338,6 +347,60 @@ def test_threads_that_add_while_the_request_ends_lose_nothing(ran):
         sys.setswitchinterval(interval)
 
     assert len(ran) == len(accepted)
+
+
+@pytest.mark.parametrize("over", [False, True], ids=["while it runs", "when it is over"])
+def test_a_thread_that_is_just_adding_when_the_batch_is_divided(ran, over):
+    """It had been asked whether the request is over before it was: it joins, or is refused."""
+    app = App(executor=ThreadExecutor(workers=1))
+    asking, ask, gate, refused = (threading.Event() for _ in range(4))
+
+    @app.tasks.on_task
+    def slowly(event):
+        if event.kind == "added" and event.task.args == ("late",):
+            asking.set()
+            ask.wait(10)
+
+    def adding(tasks):
+        try:
+            tasks.add_task(task(ran.append, timeout=60), "late")
+        except TaskRefused:
+            refused.set()
+
+    threads: list = []
+
+    @app.get("/")
+    def read(tasks: BackgroundTasks):
+        tasks.add_task(task(gate.wait, when="always"), 10)
+        threads.append(threading.Thread(target=adding, args=(tasks,)))
+        threads[0].start()
+        assert asking.wait(10)
+
+    client(app).get("/")
+    if over:
+        gate.set()
+        assert app.drain(10) == []
+    ask.set()
+    threads[0].join(10)
+    gate.set()
+    assert app.drain(10) == []
+
+    assert ran == ([] if over else ["late"])
+    assert refused.is_set() == over
+
+
+def test_a_task_may_add_to_the_collector_of_a_request_that_was_divided(ran):
+    """Also where the executor that got the first tasks has ended with them."""
+    app = App(executors={"pool": ThreadExecutor(workers=1)})
+
+    @app.get("/")
+    def read(tasks: BackgroundTasks):
+        tasks.add_task(ran.append, "inline")
+        tasks.add_task(task(lambda: tasks.add_task(ran.append, "added"), executor="pool"))
+
+    client(app).get("/")
+    assert app.drain(10) == []
+    assert ran == ["inline", "added"]
 
 
 def test_a_script_that_never_closes_its_last_response_runs_its_tasks():

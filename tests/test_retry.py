@@ -6,17 +6,20 @@ import logging
 import sys
 import threading
 import time
+from itertools import pairwise, takewhile
 from math import inf
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.executors.support import output
+from tests.executors.support import output, submit
 from tests.support import wait_for
-from wsgibg import TaskOptions, _alarm
+from wsgibg import Executor, TaskManager, TaskOptions, _alarm, current_task
 from wsgibg._alarm import Alarm
+from wsgibg._attempt import run_batch
 from wsgibg._retry import delay_before, wants_retry
+from wsgibg.background import Task
 
 seconds = st.floats(0, 1e9)
 options = st.builds(
@@ -80,16 +83,7 @@ def test_a_task_without_options_is_not_tried_again():
     assert not wants_retry(1, None, ValueError())
 
 
-# --- the alarm -----------------------------------------------------------------------------
-
-
-@pytest.fixture(name="switching")
-def _switching():
-    """Threads take turns after every microsecond."""
-    before = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    yield
-    sys.setswitchinterval(before)
+# --- the whole schedule, by a clock that is set by hand -------------------------------------
 
 
 class Clock:
@@ -100,6 +94,94 @@ class Clock:
 
     def __call__(self):
         return self.now
+
+
+class Scheduled(Executor):
+    """Runs batches at once, and what is tried again when a clock says so."""
+
+    def __init__(self):
+        self.clock = Clock()
+        self.alarm = Alarm(self.clock)
+        self.alarm.token.clear()  # so that no thread is started: `next` is asked here
+
+    def submit(self, batch):
+        run_batch(batch)
+
+    def retry(self, batch, delay):
+        self.alarm.at(self.clock() + delay, lambda: batch.host.give(batch, self))
+
+    def go_on(self):
+        """Put the clock forward to whatever is next, until nothing is."""
+        while self.alarm.sort_in() or self.alarm.heap:
+            self.clock.now = max(self.clock.now, self.alarm.heap[0][0])
+            self.alarm.next()()
+
+
+class Unlucky(Exception):
+    """What is worth another attempt."""
+
+
+plans = st.tuples(
+    st.builds(
+        TaskOptions,
+        retries=st.integers(0, 6),
+        backoff=st.floats(0, 100),
+        jitter=st.floats(0, 1),
+        max_backoff=st.floats(0, 500),
+        retry_on=st.sampled_from([Exception, Unlucky, (Unlucky, OSError)]),
+    ),
+    st.lists(st.sampled_from([Unlucky, OSError, KeyError]), max_size=8),
+)
+
+
+@given(st.lists(plans, min_size=1, max_size=5))
+def test_each_attempt_comes_in_its_time(plans):
+    """And as many as are allowed, whatever other tasks of the batch do meanwhile."""
+    executor = Scheduled()
+    manager, attempts, events = TaskManager(executor), {}, {}
+    manager.on_task(lambda event: events.setdefault(event.task.args, []).append(event.kind))
+
+    def work(number, failures):
+        times = attempts.setdefault(number, [])
+        times.append(executor.clock())
+        assert current_task().attempt == len(times)
+        if len(times) <= len(failures):
+            raise failures[len(times) - 1]
+
+    logging.disable()
+    try:
+        calls = [(Task(work, options), number) for number, (options, _) in enumerate(plans)]
+        given = [(*call, tuple(failures)) for call, (_, failures) in zip(calls, plans, strict=True)]
+        submit(manager, *given)
+        executor.go_on()
+    finally:
+        logging.disable(logging.NOTSET)
+
+    for number, (options, failures) in enumerate(plans):
+        worth = takewhile(
+            lambda error, wanted=options.retry_on: issubclass(error, wanted), failures
+        )
+        retries = min(len(list(worth)), options.retries)
+        assert len(attempts[number]) == 1 + retries
+        ended = "succeeded" if retries >= len(failures) else "failed"
+        kinds = ["added", *["started", "retried"] * retries, "started", ended]
+        assert events[number, tuple(failures)] == kinds
+        for count, (before, then) in enumerate(pairwise(attempts[number])):
+            wait = min(options.backoff * 2**count, options.max_backoff)
+            low, high = wait * (1 - options.jitter), wait * (1 + options.jitter)
+            assert low - 1e-6 <= then - before <= min(high, options.max_backoff) + 1e-6
+
+
+# --- the alarm -----------------------------------------------------------------------------
+
+
+@pytest.fixture(name="switching")
+def _switching():
+    """Threads take turns after every microsecond."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    yield
+    sys.setswitchinterval(before)
 
 
 def waiting_in(alarm):

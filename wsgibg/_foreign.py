@@ -27,7 +27,15 @@ from wsgibg.background import (
 from wsgibg.exception_handlers import text_of
 from wsgibg.records import Outcome
 
-__all__ = ["ForeignEnding", "ForeignScope", "ForeignTasks", "WatchedEnding", "chunks_of"]
+__all__ = [
+    "ForeignEnding",
+    "ForeignScope",
+    "ForeignTasks",
+    "WatchedEnding",
+    "chunks_of",
+    "current_scope",
+    "drop_tasks",
+]
 
 log: logging.Logger = logging.getLogger("wsgibg.app")
 
@@ -106,7 +114,6 @@ class ForeignScope(RequestScope):
     body raises, and `end_foreign` once, when the body is closed or the application has raised.
     """
 
-    injects = True
     exits: list[Exit] | None = None
     late: list[Exit] | None = None
     failure: str = ""
@@ -137,7 +144,7 @@ class ForeignScope(RequestScope):
         if self.gave_up:
             _keep(task)
 
-    def give_up(self, reason: str, since: int = 0) -> None:
+    def give_up(self, reason: str) -> None:
         """Drop the tasks of what has failed, though the application goes on to make an answer.
 
         Those that wait for an error run, whatever the answer is, and what is added from now on
@@ -145,9 +152,17 @@ class ForeignScope(RequestScope):
 
         Args:
             reason: what has failed.
-            since: how many tasks were there before, which stay.
         """
         self.gave_up = True
+        self.drop(reason)
+
+    def drop(self, reason: str, since: int = 0) -> None:
+        """Drop the tasks of a part that has failed, but for those that wait for an error.
+
+        Args:
+            reason: what has failed.
+            since: how many tasks were there before, which stay.
+        """
         tasks = self.collector()
         added = tasks.tasks[since:]
         if added:
@@ -207,6 +222,46 @@ class ForeignScope(RequestScope):
             return left
         finally:
             del error, left  # a traceback may keep this frame
+
+
+def current_scope() -> ForeignScope | None:
+    """The wrapped request that is being handled here, if there is one."""
+    tasks = source_var.get()
+    sink = tasks.sink if isinstance(tasks, ForeignTasks) else None
+    return sink if isinstance(sink, ForeignScope) and not sink.ended else None
+
+
+def drop_tasks(reason: str) -> None:
+    """Drop the tasks that a wrapped request has collected so far, because its work was undone.
+
+    For applications that make an answer of what has failed, so that `wrap` does not see it: when
+    a transaction was rolled back, for example. Each task is dropped and logged, unless its
+    ``when`` says ``"error"`` or ``"always"``. What is added later is not touched.
+
+    Args:
+        reason: what has happened, for the log.
+
+    Raises:
+        RuntimeError: no request of a wrapped application is being handled here.
+
+    Example:
+        >>> from wsgibg import current_tasks, wrap
+        >>> from wsgibg.embedding import drop_tasks
+        >>> def pay(environ, start_response):
+        ...     current_tasks().add_task(print, "receipt")
+        ...     drop_tasks("the card was refused")
+        ...     start_response("402 Payment Required", [("Content-Type", "text/plain")])
+        ...     return [b"sorry"]
+        >>> app = wrap(pay)
+    """
+    scope = current_scope()
+    if scope is None:
+        msg = (
+            "drop_tasks() was called where no wrapped request is being handled. Call it in an"
+            " application inside wsgibg.wrap(); in an App raise an exception instead."
+        )
+        raise RuntimeError(msg)
+    scope.give_up(reason)
 
 
 def _keep(task: BackgroundTask) -> None:

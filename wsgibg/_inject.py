@@ -114,7 +114,7 @@ def inject(view: Callable[..., Any]) -> Callable[..., Any]:
     return call
 
 
-def _request_of(place: str, names: tuple[str, ...]) -> RequestScope:
+def _request_of(place: str, names: tuple[str, ...]) -> ForeignScope:
     """The wrapped request that is being handled here.
 
     Raises:
@@ -122,11 +122,11 @@ def _request_of(place: str, names: tuple[str, ...]) -> RequestScope:
     """
     source = source_var.get()
     scope = source.sink if isinstance(source, BackgroundTasks) else source
-    if isinstance(scope, RequestScope) and scope.injects and not scope.ended:
+    if isinstance(scope, ForeignScope) and not scope.ended:
         return scope
     if source is None:
         why = "outside of a request. Serve its application inside wsgibg.wrap()"
-    elif isinstance(source, RequestScope) and not source.injects:
+    elif isinstance(source, RequestScope) and not isinstance(source, ForeignScope):
         why = "by an App's own code. Let the handler or the called function declare Depends()"
     else:
         why = "after its request had ended. Let a background task declare Depends() itself"
@@ -142,12 +142,13 @@ class _ViewCall(Walk):
         self,
         view: View,
         names: tuple[str, ...],
-        scope: RequestScope,
+        scope: ForeignScope,
         args: tuple[Any, ...],
         kwargs: dict[str, Any],
     ) -> None:
         plan, extra = view.plan_in(scope.owner.injector, names)
         super().__init__(plan, scope, {})
+        self.request = scope
         self.view = view
         self.args = args
         self.kwargs = kwargs
@@ -271,5 +272,4 @@ class _ViewCall(Walk):
 
     def _drop_tasks(self, error: BaseException) -> None:
         """Drop what was added during a call that failed, as for a handler that fails."""
-        if isinstance(self.scope, ForeignScope):
-            self.scope.give_up(f"{self.view.place} failed ({text_of(error)})", self.before)
+        self.request.drop(f"{self.view.place} failed ({text_of(error)})", self.before)

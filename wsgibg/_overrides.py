@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any, Self
 
-__all__ = ["Overrides"]
+__all__ = ["Overridable", "Overrides"]
 
 
 class Overrides(dict[Any, Any]):
@@ -58,3 +58,18 @@ class Overrides(dict[Any, Any]):
         """Forget every override and take others."""
         super().clear()
         self.update(others)
+
+
+class Overridable:
+    """An application whose dependencies can be replaced."""
+
+    _overrides: Overrides
+
+    @property
+    def dependency_overrides(self) -> dict[Any, Any]:
+        """Replacements of dependencies, for tests: ``app.dependency_overrides[get_db] = fake``."""
+        return self._overrides
+
+    @dependency_overrides.setter
+    def dependency_overrides(self, overrides: Mapping[Any, Any] | None) -> None:
+        self._overrides.replace(dict(overrides or {}))

@@ -83,8 +83,6 @@ class RequestScope:
     #: Whether `start_response` was called.
     started: bool = False
     ended: bool = False
-    #: Whether dependencies may be entered, and left with the request, from outside of a plan.
-    injects: bool = False
     #: The collector of the request around this one, if there is one (see `wsgibg.embedding`).
     outer: Any = None
     _request: Request | None = None

@@ -143,7 +143,7 @@ def begin(batch: BackgroundTasks, task: BackgroundTask) -> None:
         batch.trial = None
         return
     trial = batch.trial = Trial(task, options.timeout)
-    # What is cancelled at its deadline need not be watched; but dependencies are not.
+    # What is cancelled at its deadline need not be watched; but dependencies may be sync.
     if task.injected or not (is_async(task.func) and can_suspend(task.func)):
         trial.watch()
 

@@ -13,7 +13,7 @@ from wsgibg._compile import Compiled
 from wsgibg._forwarding import HasTasks
 from wsgibg._injector import Injector
 from wsgibg._match import NO_MATCH, RouteTable
-from wsgibg._overrides import Overrides
+from wsgibg._overrides import Overridable, Overrides
 from wsgibg._recovery import recover
 from wsgibg._route_options import RouterOptions
 from wsgibg._scope import RequestScope
@@ -100,7 +100,7 @@ _ABSENT = {
 }
 
 
-class App(APIRouter, Calling, HasTasks):
+class App(APIRouter, Calling, HasTasks, Overridable):
     """A WSGI application with typed handlers, dependencies and background tasks.
 
     Args:
@@ -162,15 +162,6 @@ class App(APIRouter, Calling, HasTasks):
     def router(self) -> APIRouter:
         """The app itself: it is the router of its routes."""
         return self
-
-    @property
-    def dependency_overrides(self) -> dict[Any, Any]:
-        """Replacements of dependencies, for tests: ``app.dependency_overrides[get_db] = fake``."""
-        return self._overrides
-
-    @dependency_overrides.setter
-    def dependency_overrides(self, overrides: Mapping[Any, Any] | None) -> None:
-        self._overrides.replace(dict(overrides or {}))
 
     def exception_handler(self, key: int | type[Exception]) -> Callable[[F], F]:
         """Have the decorated function answer exceptions of a class, or of an HTTP status.

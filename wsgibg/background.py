@@ -78,6 +78,21 @@ class _Sealed(list[BackgroundTask]):
 _SEALED = _Sealed()
 
 
+class _HandedOn(list[BackgroundTask]):
+    """The list of a collector whose tasks another one has: what comes late goes there as well.
+
+    It is never that one's own list, which is exchanged when its batch has come to its end.
+    """
+
+    def __init__(self, other: BackgroundTasks) -> None:
+        super().__init__()
+        self.other = other
+
+    def append(self, task: BackgroundTask) -> None:
+        self.other.has_options = self.other.has_options or task.special
+        self.other.tasks.append(task)
+
+
 def _warn_unadopted(tasks: BackgroundTasks) -> None:
     """Say that a collector which somebody made is thrown away with its tasks."""
     if getattr(tasks, "tasks", None) and tasks.sink is None and tasks.forward is None:
@@ -228,19 +243,25 @@ class BackgroundTasks:
         # One by one: if one is refused, those behind it are still where their maker put them.
         while background.tasks:
             self.adopt_all([use_of(background.tasks.pop(0))])
-        background.hand_on_to(self)
+        for late in background.hand_on_to(self):  # a thread has just added it
+            self.adopt_all([use_of(late)])
 
-    def hand_on_to(self, other: BackgroundTasks) -> None:
-        """Have another collector take whatever is added from now on."""
-        self.tasks = other.tasks
+    def hand_on_to(self, other: BackgroundTasks) -> list[BackgroundTask]:
+        """Have another collector take whatever is added from now on.
+
+        Returns:
+            What there was so far.
+        """
+        left, self.tasks = self.tasks, _HandedOn(other)
         self.asks = True
         self.known = _NOTHING
         self.forward = other
+        return left
 
     def adopt_all(self, tasks: Iterable[BackgroundTask]) -> None:
         """Add tasks that were made elsewhere, each as if it were added here."""
         if self.forward is not None:
-            self.forward.adopt_all(tasks)
+            self._open_end().adopt_all(tasks)
             return
         for each in tasks:
             special = each.special
@@ -248,6 +269,16 @@ class BackgroundTasks:
                 self.sink.accept(each)
             self.has_options = self.has_options or special
             self.tasks.append(each)
+
+    def _open_end(self) -> BackgroundTasks:
+        """Who takes what is added, since another has the tasks: that one, while it runs.
+
+        A task of the same request may run longer, by another executor or in a later attempt. Then
+        it is its own batch.
+        """
+        end = self.forward or self
+        here = source_var.get()
+        return here if end.sink is CLOSED and isinstance(here, BackgroundTasks) else end
 
     def collector(self) -> BackgroundTasks:
         """Itself: a batch is what `current_tasks` gives inside its tasks."""

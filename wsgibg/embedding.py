@@ -10,11 +10,11 @@ from werkzeug.wsgi import FileWrapper
 
 from wsgibg._calling import Calling
 from wsgibg._ending import is_whole
-from wsgibg._foreign import ForeignEnding, ForeignTasks, WatchedEnding, chunks_of
+from wsgibg._foreign import ForeignEnding, ForeignTasks, WatchedEnding, chunks_of, drop_tasks
 from wsgibg._forwarding import HasTasks
 from wsgibg._inject import ViewValidationError, inject
 from wsgibg._injector import Injector
-from wsgibg._overrides import Overrides
+from wsgibg._overrides import Overridable, Overrides
 from wsgibg._signature import place_of
 from wsgibg.background import source_var
 from wsgibg.exception_handlers import ExceptionHandlers
@@ -25,6 +25,7 @@ from wsgibg.manager import AfterTaskError, TaskManager
 __all__ = [
     "ViewValidationError",
     "WrappedApp",
+    "drop_tasks",
     "inject",
     "wrap",
 ]
@@ -40,7 +41,7 @@ _new = object.__new__
 _set, _reset = source_var.set, source_var.reset
 
 
-class WrappedApp(Calling, HasTasks):
+class WrappedApp(Calling, HasTasks, Overridable):
     """A WSGI application whose requests have a collector; made by `wrap`.
 
     Args:
@@ -62,15 +63,6 @@ class WrappedApp(Calling, HasTasks):
         self._told = False
         #: By the class of a body, whether no code of the application runs while it is sent.
         self._kinds: dict[type, bool] = {list: True, tuple: True, FileWrapper: True}
-
-    @property
-    def dependency_overrides(self) -> dict[Any, Any]:
-        """Replacements of dependencies of `inject` and of tasks, for tests; as `App` has them."""
-        return self._overrides
-
-    @dependency_overrides.setter
-    def dependency_overrides(self, overrides: Mapping[Any, Any] | None) -> None:
-        self._overrides.replace(dict(overrides or {}))
 
     def _forget_plans(self) -> None:
         self.injector.forget()

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Mapping, Sequence
 from dataclasses import replace
-from signal import SIGTERM
 from time import monotonic
 from typing import Any, Literal
 
@@ -20,7 +19,6 @@ from wsgibg._ledger import Ledger
 from wsgibg._observers import executor_for, observers
 from wsgibg._report import endless, report
 from wsgibg._running import attempt_of
-from wsgibg._signals import drain_at
 from wsgibg.background import (
     BackgroundTask,
     BackgroundTasks,
@@ -29,7 +27,7 @@ from wsgibg.background import (
     source_var,
 )
 from wsgibg.exceptions import TaskRefused
-from wsgibg.executors import Executor, resolve
+from wsgibg.executors import Executor
 from wsgibg.executors._table import ExecutorTable
 from wsgibg.records import RETURNED, Outcome, TaskEvent, TaskRecord
 
@@ -148,10 +146,6 @@ class TaskManager(Calling, Attached, ExecutorTable):
         injector = injecting(getattr(task, "_injector", self.injector))
         return injector.invoke(task, around, self.surroundings)
 
-    def resolve(self, name: str) -> Callable[..., Any]:
-        """The function that ``module:qualified.name`` names."""
-        return resolve(name)
-
     # -------------------------------------------------------------- the end of a request
     def hold(self, tasks: BackgroundTasks, outcome: Outcome = RETURNED) -> None:
         """Have durable executors store what the request collected, before the first byte.
@@ -231,10 +225,6 @@ class TaskManager(Calling, Attached, ExecutorTable):
             executor.submit(batch)
         except Exception as error:  # noqa: BLE001 (told of each task)
             self._not_taken(batch, executor, error)
-
-    def install_signal_handlers(self, signals: Iterable[int] = (SIGTERM,)) -> None:
-        """Have signals that would end the process at once drain it first; see `wsgibg.App`."""
-        drain_at(signals)
 
     def applicable(
         self,

@@ -9,7 +9,7 @@ from wsgibg import App, Executor, ThreadExecutor, wrap
 
 app = App()
 pooled = App(executor=ThreadExecutor(workers=2))
-tame = App(executor=ThreadExecutor(workers=2))
+tame = App()
 
 
 def foreign(environ, start_response):
@@ -50,11 +50,15 @@ own = App(executor=Own())
 
 
 def make():
-    """A function that makes the application, and leaves the number of its process."""
-    if folder := os.environ.get("PATIENTS_FOLDER"):
-        (Path(folder) / "pid").write_text(str(os.getpid()))
+    """A function that makes the application."""
     tame.install_signal_handlers()
     return tame
+
+
+def known():
+    """One that leaves the number of its process."""
+    (Path(os.environ["PATIENTS_FOLDER"]) / "pid").write_text(str(os.getpid()))
+    return app
 
 
 def fail():

@@ -12,15 +12,18 @@ import subprocess
 import sys
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner, Result
 
-from tests.support import ROOT, wait_for
+from tests.support import ROOT, free_port, wait_for
 from wsgibg.cli._commands import wsgibg
+from wsgibg.cli._doctor import _served, _stops, _waits
+from wsgibg.cli._doctor._command import understand
+from wsgibg.cli._doctor._contract import FOLDER, PREFIX, TARGET
+from wsgibg.cli._doctor._served import CannotRun, Marks, serve
 from wsgibg.cli._load import load_any
-from wsgibg.cli._probe import FOLDER, PREFIX, TARGET, make
-from wsgibg.cli.doctor import _served
-from wsgibg.cli.doctor._served import Marks
+from wsgibg.cli._probe import make
 
 PATIENTS = "tests.cli.patients"
 
@@ -54,34 +57,98 @@ def test_an_application_that_loses_tasks_is_told_so():
 
 
 def test_an_application_that_is_well_is_told_so():
-    """A function makes it, and has it handle SIGTERM; its own pool is measured."""
+    """A function makes it, and has it handle SIGTERM."""
     done = visit("make()", "--server", "werkzeug")
 
     assert done.exit_code == 0, done.output
-    assert "pool (yours)" in done.stdout
+    assert "inline (yours)" in done.stdout
     assert done.stdout.count("all done") == 2
     assert "Nothing to change." in done.stdout
+
+
+# --- a server with bad habits --------------------------------------------------------------
+
+
+@pytest.fixture(name="odd", scope="module")
+def _odd(tmp_path_factory):
+    """It runs the application whose executor runs nothing, and has both of ours besides."""
+    command = understand("x", f"{sys.executable} -m tests.cli.odd_server {{app}} {{port}}")
+    with serve(command, f"{PATIENTS}:own", tmp_path_factory.mktemp("odd")) as served:
+        yield served
+
+
+def ask(served, mode: str, *, patient: bool = True) -> dict[str, str]:
+    """The verdict on each kind of response."""
+    base = dict.fromkeys((kind.name for kind in _waits.KINDS), _waits.Wait("at once", 0.0))
+    found = _waits.Asking(served, mode, 0.15, base, patient).waits(lambda what: None)
+    return {kind: wait.verdict for kind, wait in found.items()}
+
+
+def test_connections_that_break_are_told_apart(odd):
+    """It matters whether that happens at once, or when the task ends."""
+    inline, pool = ask(odd, "inline"), ask(odd, "pool", patient=False)
+
+    assert (inline["next"], pool["next"]) == ("reset", "closed")
+    assert inline["file"] == pool["file"] == "error: RemoteDisconnected"
+    assert inline["whole"] == pool["whole"] == "at once"
+
+
+def test_an_executor_that_runs_nothing_is_found(odd, monkeypatch):
+    """Each kind is asked for, and none is waited for in vain but the first."""
+    monkeypatch.setattr(_waits, "PATIENCE", 0.2)
+
+    found = ask(odd, "own")
+
+    assert found.pop("file").startswith("error")
+    assert set(found.values()) == {"never runs"}
+
+
+@pytest.mark.parametrize("mode", ["inline", "own"])
+def test_a_server_that_takes_no_tasks_cannot_be_stopped_with_them(mode, odd, monkeypatch):
+    """Its request is not answered, or no task starts."""
+    monkeypatch.setattr(_stops, "PATIENCE", 0.2)
+    if mode == "inline":
+        monkeypatch.setattr(odd, "port", free_port())
+
+    with pytest.raises(CannotRun, match=mode):
+        _stops.send(odd, mode, signal.SIGTERM, 0.1)
+
+
+def test_a_server_that_ignores_sigterm_runs_on(odd, monkeypatch):
+    """Its tasks are done all the same."""
+    monkeypatch.setattr(_stops, "END", 0.2)
+
+    fate = _stops.send(odd, "pool", signal.SIGTERM, 0.1)
+
+    assert (fate.tasks, fate.ended, fate.serves) == (("done",) * 3, False, True)
 
 
 # --- servers that cannot be visited --------------------------------------------------------
 
 
-def test_what_a_server_says_that_does_not_start_is_shown():
-    """The user's own traceback is in it."""
+def test_an_application_that_cannot_be_imported_is_told_apart():
+    """Its own traceback is shown, and nothing else of what the server says."""
     done = visit("fail()", "--server", "werkzeug")
 
     assert done.exit_code == 2
-    assert "werkzeug ended with status 1 before it answered" in done.stderr
+    assert "werkzeug was started, and could not load the application." in done.stderr
     assert "ValueError: no settings" in done.stderr
-    assert "try the command as you use it" in done.stderr
+    assert "_probe.py" not in done.stderr
+
+
+def test_what_a_server_says_that_does_not_start_is_shown():
+    """With the command."""
+    done = visit("app", "--server", f"{sys.executable} -c 'no python' {{app}} {{port}}")
+
+    assert done.exit_code == 2
+    assert "ended with status 1 before it answered" in done.stderr
+    assert "SyntaxError: invalid syntax" in done.stderr
+    assert "Are the server's options right?" in done.stderr
 
 
 def test_a_server_that_never_answers_is_left_at_a_deadline(monkeypatch):
     """It is ended, of course."""
     monkeypatch.setattr(_served, "START", 0.3)
-
-    done = visit("app", "--server", f"{sys.executable} -c 'input()' {{app}} {{port}}")
-    assert "ended with status 1 before it answered" in done.stderr  # nobody types anything
 
     sleeper = f"{sys.executable} -c 'import time; time.sleep(60)' {{app}} {{port}}"
     done = visit("app", "--server", sleeper)
@@ -124,10 +191,10 @@ def test_a_wrong_command_line_is_refused(words):
     assert visit(*words).exit_code == 2
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_doctor_that_is_interrupted_leaves_no_server(number, tmp_path):
     """Whatever interrupts it."""
-    command = ["-m", "wsgibg", "doctor", f"{PATIENTS}:make()", "--server", "werkzeug"]
+    command = ["-m", "wsgibg", "doctor", f"{PATIENTS}:known()", "--server", "werkzeug"]
     doctor = subprocess.Popen(
         [sys.executable, *command, "--seconds", "60"],
         cwd=ROOT,
@@ -166,6 +233,14 @@ def facts(client, app):
     return client(app).get("/secret/ready").json
 
 
+def test_why_an_application_cannot_be_imported_is_left_in_a_file(tmp_path):
+    """Servers print it among much else, or try again and again."""
+    with pytest.raises(click.ClickException):
+        probe("fail()", tmp_path)
+
+    assert "ValueError: no settings" in (tmp_path / "failure").read_text()
+
+
 def test_the_users_application_is_served_as_before(client, tmp_path):
     """Only what begins with the prefix is the probe's."""
     app = probe("foreign", tmp_path)
@@ -201,7 +276,7 @@ def test_an_application_that_is_served_by_an_attribute_stays_what_it_is(client, 
         assert app is load_any(f"{PATIENTS}:framework")
         assert client(app).get("/").data == b"foreign"
         found = facts(client, app)
-        assert found["inside"]
+        assert found["way"] == "wsgi_app"
         assert found["kind"] == "tests.Framework, wrapped"
     finally:
         app.wsgi_app = app.wsgi_app.user

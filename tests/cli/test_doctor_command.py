@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from wsgibg.cli.doctor._command import PROBE, SERVERS, program, understand
+from wsgibg.cli._doctor._command import PROBE, SERVERS, program, understand
 
 TARGET = "shop.api:app"
 
@@ -56,6 +56,7 @@ def test_a_known_server_is_told_what_to_serve_and_where(server, words):
 def test_uwsgi_keeps_its_way_of_speaking_http():
     """--http and --http-socket differ, so the address alone is replaced."""
     assert "--http=127.0.0.1:8001" in told("uwsgi --http :80")
+    assert "--http=127.0.0.1:8001" in told("uwsgi --http=:80")
     assert "--http-socket=127.0.0.1:8001" in told("uwsgi")
     assert f"--module={PROBE}" in told("uwsgi --master -w shop.api:app")
 

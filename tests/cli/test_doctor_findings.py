@@ -9,12 +9,12 @@ from dataclasses import replace
 import pytest
 from rich.console import Console
 
-from wsgibg.cli.doctor._command import understand
-from wsgibg.cli.doctor._examine import Examination
-from wsgibg.cli.doctor._findings import findings, notes
-from wsgibg.cli.doctor._stops import DONE, LOST, REPORTED, Fate
-from wsgibg.cli.doctor._table import as_json, show_examination
-from wsgibg.cli.doctor._waits import AT_ONCE, CLOSED, KINDS, NEVER, NONE, RESET, WAITS, Wait
+from wsgibg.cli._doctor._command import understand
+from wsgibg.cli._doctor._examine import Examination
+from wsgibg.cli._doctor._findings import findings, notes
+from wsgibg.cli._doctor._stops import DONE, LOST, REPORTED, Fate
+from wsgibg.cli._doctor._table import as_json, show_examination
+from wsgibg.cli._doctor._waits import AT_ONCE, CLOSED, KINDS, NEVER, NONE, RESET, WAITS, Wait
 
 ALL_DONE = Fate((DONE,) * 3, ended=True, serves=False, seconds=1.0)
 ALL_LOST = replace(ALL_DONE, tasks=(LOST,) * 3)
@@ -35,7 +35,7 @@ def exam(server: str = "gunicorn", executor: str | None = "InlineExecutor") -> E
     facts = {
         "kind": "App",
         "executor": executor,
-        "inside": False,
+        "way": "App" if executor else "",
         "durable": False,
         "integration": False,
         "versions": {"gunicorn": "27.0.1", "gevent": "26.9.0", "uwsgi": "2.0.31"},
@@ -204,8 +204,11 @@ def test_a_task_that_never_runs_is_a_finding(server, remedy):
     """An old uWSGI stops its threads while it is idle."""
     made = exam(server, executor="ThreadExecutor")
     made.waits["pool"] = answers(whole=NEVER)
+    del made.fates["TERM"]["pool"]
 
+    assert made.running == ["inline"]
     assert remedies(made) == {remedy}
+    assert "NEVER RUNS" in printed(made)
 
 
 # --- signals -------------------------------------------------------------------------------
@@ -254,13 +257,36 @@ def test_tasks_that_term_ends_are_kept_by_a_setting(server, executor, fate, expe
     assert remedies(made) == expected
 
 
-def test_the_remedy_names_what_has_the_method():
-    """In Flask it is what is around the application."""
-    made = exam("werkzeug", "ThreadExecutor")
-    made.facts["inside"] = True
-    made.fates["TERM"]["pool"] = ALL_LOST
+@pytest.mark.parametrize(
+    ("way", "pool", "method"),
+    [
+        ("wrap", "wrap(..., executor=ThreadExecutor())", "app"),
+        ("wsgi_app", "wrap(app.wsgi_app, executor=ThreadExecutor())", "app.wsgi_app"),
+        ("Flask", "BackgroundTasks(app, executor=ThreadExecutor())", "app.wsgi_app"),
+        (
+            "Django",
+            'WSGIBG = {"EXECUTOR": ThreadExecutor()}',
+            "wsgibg.integrations.django.task_manager()",
+        ),
+    ],
+)
+def test_the_remedy_is_written_as_the_application_would(way, pool, method):
+    """Its tasks are set up in one of several ways."""
+    made = exam("werkzeug")
+    made.facts["way"] = way
+    made.waits["inline"] = answers(stream=WAITS)
+    made.fates["TERM"]["inline"] = ALL_LOST
 
-    assert remedies(made) == {"app.wsgi_app.install_signal_handlers()"}
+    assert remedies(made) == {pool, f"{method}.install_signal_handlers()"}
+
+
+def test_an_application_that_a_function_makes_is_called_app():
+    """What its name is there is not known."""
+    made = exam("werkzeug")
+    made.target = "shop:make()"
+    made.fates["TERM"]["inline"] = ALL_LOST
+
+    assert remedies(made) == {"app.install_signal_handlers()"}
 
 
 def test_uwsgi_that_takes_term_for_a_reload_is_told_how_to_end():
@@ -368,6 +394,14 @@ def test_the_heading_names_server_and_command():
     assert first == "shop:app under gunicorn 27.0.1 with gevent 26.9.0"
     assert second == "gunicorn -k gevent --bind=127.0.0.1:PORT shop:app"
     assert "run_simple('127.0.0.1', PORT, app, threaded=True)" in printed(exam("werkzeug"))
+
+
+def test_long_tasks_are_for_signals_alone():
+    """A client's wait is seen with short ones as well; that is said."""
+    made = exam()
+    made.seconds = 40
+
+    assert "A task takes 40 s here, and 0.5 s where clients wait." in printed(made, 200)
 
 
 def test_json_has_all_of_it():

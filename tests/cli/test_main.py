@@ -138,3 +138,20 @@ def test_another_missing_module_is_not_taken_for_the_extra():
     assert done.returncode == 1
     assert "wsgibg[cli]" not in done.stderr
     assert "ModuleNotFoundError: import of difflib halted" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("target", "said"),
+    [
+        ("tests.cli.django_site:application", "django.WSGIHandler"),
+        ("tests.cli.flask_site:app", "flask.Flask, wrapped"),
+    ],
+)
+def test_the_tasks_of_an_integration_are_found(target, said):
+    """Where they run is said, though the routes are the framework's own."""
+    pytest.importorskip(said.partition(".")[0])
+
+    done = run("routes", target)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{target}: {said}; its tasks run in ThreadExecutor.\n")

@@ -155,10 +155,10 @@ def test_80_columns_fold_long_names(write):
 LATE = """
 from typing import Annotated
 router = APIRouter()
-@router.get("/items")
-def read(shop: Annotated[int, Path()]): ...
 app = App()
 app.include_router(router, prefix="/shops")
+@router.get("/items")
+def read(shop: Annotated[int, Path()]): ...
 """
 
 

@@ -130,8 +130,10 @@ def test_a_changed_file_is_served_anew(tmp_path):
 
 
 @pytest.mark.parametrize("options", [[], ["--no-reload"]])
-def test_a_module_that_is_not_there_is_not_waited_for(options):
+def test_a_module_that_is_not_there_is_not_waited_for(options, monkeypatch, tmp_path):
     """No change of a file is likely to bring it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [*sys.path])
     done = CliRunner().invoke(wsgibg, ["run", "no_such_module.api:app", *options])
 
     assert done.exit_code == 1

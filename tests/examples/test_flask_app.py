@@ -10,7 +10,7 @@ from tests.support import ROOT, client
 
 
 def test_the_receipt_is_written_after_the_response(caplog):
-    """The task enters an application context of its own."""
+    """The task finds the application."""
     pytest.importorskip("flask")
     app = runpy.run_path(str(ROOT / "examples" / "flask_app.py"))["app"]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import re
 import runpy
 import signal
@@ -191,37 +192,27 @@ def test_a_script_with_dependencies():
     assert module.lines == [*marked, "order 8 is marked", "commit"]
 
 
-DJANGO = """
-import runpy, sys
-from django import conf, http, urls
-from werkzeug.test import Client
-from wsgibg import current_tasks
-
-def view(request):
-    current_tasks().add_task(print, "after", request.path)
-    return http.HttpResponse("ok")
-
-urlpatterns = [urls.path("pay", view)]
-conf.settings.configure(ROOT_URLCONF=__name__, ALLOWED_HOSTS=["*"], SECRET_KEY="x")
-application = runpy.run_path(sys.argv[1])["application"]
-print(Client(application).get("/pay", buffered=True).text)
-"""
-
-
 def test_django():
-    """The one line in `wsgi.py` gives a view its collector."""
+    """The project's own tests pass, run by Django."""
     pytest.importorskip("django")
 
     run = subprocess.run(
-        [sys.executable, "-c", DJANGO, str(GUIDE / "django_wsgi.py")],
+        [sys.executable, "-m", "django", "test", "django_tests"],
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
-        cwd=ROOT,
+        cwd=GUIDE,
+        env={
+            **os.environ,
+            "DJANGO_SETTINGS_MODULE": "django_settings",
+            "PYTHONPATH": f"{GUIDE}{os.pathsep}{ROOT}",
+        },
     )
 
-    assert run.stdout == "after /pay\nok\n", run.stderr
+    assert run.returncode == 0, run.stderr
+    assert "Ran 3 tests" in run.stderr
+    assert run.stdout.endswith("both were committed\nsomebody has tried\n")
 
 
 def test_testing(pytester):

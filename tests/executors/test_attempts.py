@@ -185,6 +185,34 @@ def test_a_later_attempt_may_add_tasks(manager):
     assert ran == ["added"]
 
 
+def test_a_later_attempt_may_add_to_the_collector_of_its_request(executor):
+    """That is over by then: the task's own batch takes it."""
+    app, ran, flaky = App(executor=executor), [], Flaky(1)
+
+    def add(tasks):
+        flaky()
+        tasks.add_task(ran.append, "added")
+
+    @app.get("/")
+    def read(tasks: BackgroundTasks):
+        tasks.add_task(task(add, retries=1, backoff=0.01), tasks)
+
+    client(app).get("/")
+    assert app.drain(10) == []
+    assert ran == ["added"]
+
+
+def test_drain_waits_for_what_came_behind_a_retry(executor):
+    """Where a failure would end the batch; the retry itself has ended."""
+    manager, gate, flaky = TaskManager(executor, after_task_error="stop"), Gate(), Flaky(1)
+    submit(manager, task(flaky, retries=1, backoff=0.01), gate)
+    assert gate.begun.wait(10)
+    (left,) = manager.drain(0.1)
+    assert left.func is gate
+    gate.opened.set()
+    assert manager.drain(10) == []
+
+
 def test_hooks_hear_of_retries(manager):
     """Between the failure and the next start."""
     kinds = []
@@ -596,11 +624,11 @@ def test_a_sync_task_can_ask_whether_its_time_is_over(manager, caplog):
         assert not context.cancelled
         assert 0 < context.deadline - time.monotonic() <= 0.05
         wait_for(lambda: current_task().cancelled, 10, "the deadline")
+        wait_for(lambda: "longer than its timeout of 0.05 s" in caplog.text, 10, "a report")
         raise TimeoutError("given up")
 
     submit(manager, task(work, timeout=0.05))
     assert manager.drain(10) == []
-    wait_for(lambda: "runs for longer than its timeout of 0.05 s" in caplog.text, 10, "a report")
     assert "failed" in caplog.text
 
 

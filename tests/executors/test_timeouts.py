@@ -35,7 +35,7 @@ def _run(executor, notes):
         @app.get("/")
         def read(tasks: BackgroundTasks):
             for func in funcs:
-                tasks.add_task(task(func, timeout=0.1, backoff=0.01, **options))
+                tasks.add_task(task(func, **{"timeout": 0.15, "backoff": 0.01, **options}))
 
         client(app).get("/")
         assert app.drain(20) == []
@@ -64,7 +64,7 @@ def opened(notes, name):
         try:
             yield name
         finally:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
             notes.append(f"{name} left")
 
     return dependency
@@ -124,7 +124,7 @@ def test_exits_after_the_deadline_can_do_their_work(run, notes, caplog):
         try:
             yield
         except TimeoutError:
-            await asyncio.sleep(0.01)
+            await asyncio.sleep(0)
             notes.append("rolled back")
             raise
 
@@ -165,7 +165,7 @@ def test_an_exit_after_the_deadline_has_as_long_again(run, notes):
 
     assert run(work) == [("failed", "TimeoutError")]
     assert notes == ["task cancelled", "exit cancelled", "outer left"]
-    assert time.monotonic() - begin >= 0.2
+    assert time.monotonic() - begin >= 0.3
 
 
 def test_an_exit_that_nobody_can_cancel_is_reported(run, notes, caplog):
@@ -191,7 +191,7 @@ def test_what_is_in_time_is_not_reported(run, notes, caplog):
     async def work(a=Depends(opened(notes, "session"))):
         await asyncio.sleep(0)
 
-    assert run(work) == [("succeeded", "")]
+    assert run(work, timeout=60) == [("succeeded", "")]
     assert notes == ["session left"]
     assert caplog.records == []
     assert not is_watched()

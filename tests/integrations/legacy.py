@@ -8,15 +8,14 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import bottle
-import django
 import flask
 from django import http
-from django.conf import settings
 from django.core.cache import cache
 from django.core.handlers.wsgi import WSGIHandler
 from django.test import override_settings
 from django.urls import path
 
+from tests.integrations.django.project import configure
 from wsgibg import current_tasks
 
 with warnings.catch_warnings(action="ignore"):  # (of the modules that WebOb still imports)
@@ -24,15 +23,13 @@ with warnings.catch_warnings(action="ignore"):  # (of the modules that WebOb sti
     from pyramid.httpexceptions import HTTPFound
     from pyramid.response import FileIter, Response
 
-__all__ = ["FRAMEWORKS", "KINDS", "add_tasks", "django_site", "notes"]
+__all__ = ["FRAMEWORKS", "KINDS", "Adding", "add_tasks", "django_site", "notes"]
 
 #: What the tasks of all applications write down.
 notes: list[str] = []
 KINDS = ("plain", "file", "stream", "empty", "redirect", "missing", "failing")
 
-if not settings.configured:
-    settings.configure(ALLOWED_HOSTS=["*"], LOGGING_CONFIG=None, SECRET_KEY="x", USE_TZ=True)
-    django.setup()
+configure()
 
 
 def add_tasks() -> None:

@@ -17,6 +17,7 @@ from tests.support import client
 from wsgibg import BackgroundTasks, Depends, Query, Request, wrap
 from wsgibg.embedding import inject
 from wsgibg.exceptions import FastAPIError
+from wsgibg.integrations.django import project
 
 with warnings.catch_warnings(action="ignore"):  # (of the modules that WebOb still imports)
     from pyramid.config import Configurator
@@ -156,6 +157,23 @@ def test_what_a_django_view_refuses(site):
     assert answer.status_code == 422
     assert answer.content_type == "application/json"
     assert answer.get_json()["detail"][0]["loc"] == ["header", "x-user"]
+
+
+def test_django_views_with_the_middleware_alone(notes):
+    """It makes the request that they are injected in, and answers what they refuse."""
+    module = inject_django.__name__
+    middleware = "wsgibg.integrations.django.BackgroundTasksMiddleware"
+    inject_django.lines.clear()
+    with django_site(module, MIDDLEWARE=[middleware], WSGIBG={}):
+        browser = client(django_app())
+        answer = browser.get("/orders/7/pay", headers={"X-User": "ada"})
+        assert answer.get_json() == {"order": 7, "user": "ada"}
+        assert inject_django.lines == ["receipt for ada"]
+        assert browser.get("/orders", headers={"X-User": "a"}).status_code == 422
+
+        project().dependency_overrides[inject_django.get_user] = closing(notes)
+        assert browser.get("/orders").get_json() == {"user": "resource"}
+        assert notes == ["close"]
 
 
 # --- Bottle, Pyramid -----------------------------------------------------------------------

@@ -27,6 +27,7 @@ from wsgibg import (
     task,
     wrap,
 )
+from wsgibg.integrations import flask as flask_extension
 from wsgibg.integrations.opentelemetry import OpenTelemetry
 
 
@@ -393,7 +394,8 @@ def test_an_app_with_a_request_span(provider, spans):
         OpenTelemetry(around)
 
 
-def test_flask_with_its_own_instrumentation(provider, spans):
+@pytest.mark.parametrize("extension", [False, True])
+def test_flask_with_its_own_instrumentation(provider, spans, extension):
     """Flask's span has ended with the view, and the task is linked to it."""
     legacy = flask.Flask(__name__)
     FlaskInstrumentor().instrument_app(legacy, tracer_provider=provider)
@@ -404,10 +406,10 @@ def test_flask_with_its_own_instrumentation(provider, spans):
             current_tasks().add_task(work)
             return "hello"
 
-        site = wrap(legacy)
+        site = flask_extension.BackgroundTasks(legacy) if extension else wrap(legacy)
         OpenTelemetry(site, tracer_provider=provider)
 
-        assert client(site).get("/orders/7").text == "hello"
+        assert client(legacy if extension else site).get("/orders/7").text == "hello"
     finally:
         FlaskInstrumentor().uninstrument_app(legacy)
 

@@ -18,6 +18,7 @@ from sentry_sdk.transport import Transport
 from tests.integrations.support import EACH_KIND, Site, ended
 from tests.support import client
 from wsgibg import App, ThreadExecutor, current_task, current_tasks, task, wrap
+from wsgibg.integrations import flask as flask_extension
 from wsgibg.integrations.sentry import Sentry
 
 
@@ -311,7 +312,8 @@ def test_with_the_wsgi_middleware(sent, outside, executor):
     assert event["contexts"]["trace"]["trace_id"] == request["contexts"]["trace"]["trace_id"]
 
 
-def test_with_flask(sent):
+@pytest.mark.parametrize("extension", [False, True])
+def test_with_flask(sent, extension):
     """The request's own error and that of its task are two events, each under its name."""
     sent.init(integrations=[FlaskIntegration()])
     legacy = flask.Flask(__name__)
@@ -321,11 +323,14 @@ def test_with_flask(sent):
         current_tasks().add_task(task(fail, when="always"))
         raise ValueError("the view")
 
-    legacy.wsgi_app = wrap(legacy.wsgi_app, executor=ThreadExecutor())
-    Sentry(legacy.wsgi_app)
+    if extension:
+        carrier = flask_extension.BackgroundTasks(legacy, executor=ThreadExecutor())
+    else:
+        carrier = legacy.wsgi_app = wrap(legacy.wsgi_app, executor=ThreadExecutor())
+    Sentry(carrier)
 
     assert client(legacy).post("/orders/7", json={"a": 1}).status_code == 500
-    ended(legacy.wsgi_app.tasks)
+    ended(carrier.tasks)
 
     told = {event["exception"]["values"][-1]["type"]: event for event in sent.events}
     assert len(sent.events) == 2

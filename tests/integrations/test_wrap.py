@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 
+import flask
 import pytest
 from django.test import override_settings
 from werkzeug.middleware.dispatcher import DispatcherMiddleware
@@ -12,6 +13,7 @@ from werkzeug.test import create_environ
 from tests.integrations.legacy import (
     FRAMEWORKS,
     KINDS,
+    Adding,
     add_tasks,
     django_app,
     django_site,
@@ -28,6 +30,7 @@ from wsgibg import (
     task,
     wrap,
 )
+from wsgibg.integrations import flask as extension
 
 EXECUTORS = {"inline": InlineExecutor, "thread": lambda: ThreadExecutor(workers=1)}
 STATUS = {"empty": 204, "redirect": 302, "missing": 404, "failing": 500}
@@ -190,3 +193,54 @@ def test_a_framework_below_an_app(framework, executor, outside):
     executor.drain(10)
 
     assert [each for each in notes if each != "end"] == ["body", "task", "task of the stream"]
+
+
+# --- with an integration instead of wrap ---------------------------------------------------
+
+
+def extended(executor):
+    """A Flask application with our extension, and one view."""
+    app = flask.Flask(__name__)
+    extension.BackgroundTasks(app, executor=executor)
+    app.add_url_rule("/plain", view_func=lambda: add_tasks() or "hello")
+    return app
+
+
+@pytest.mark.parametrize("place", ["mounted", "beside", "around"])
+def test_an_app_and_a_flask_extension(executor, place):
+    """The extension's collector is there for Flask's requests, and the App's for its own."""
+    app, legacy = modern(), extended(executor)
+    app.tasks.executor = executor
+    if place == "mounted":
+        app.mount("/legacy", legacy)
+        served, paths = app, ("/", "/legacy/plain")
+    elif place == "beside":
+        served, paths = DispatcherMiddleware(legacy, {"/api": app}), ("/api/", "/plain")
+    else:
+        # The extension is around what was there when it was made.
+        plain = flask.Flask(__name__)
+        plain.add_url_rule("/plain", view_func=lambda: add_tasks() or "hello")
+        plain.wsgi_app = DispatcherMiddleware(plain.wsgi_app, {"/api": app})
+        extension.BackgroundTasks(plain, executor=executor)
+        served, paths = plain, ("/api/", "/plain")
+
+    assert client(served).get(paths[0]).get_json() == "modern"
+    assert client(served).get(paths[1]).text == "hello"
+    executor.drain(10)
+
+    assert sorted(notes) == ["modern", "task"]
+
+
+def test_a_django_project_with_the_middleware_below_an_app():
+    """It ends its own requests, as it does alone; a wrap around both does not make it two."""
+    app = modern()
+    middleware = [
+        "wsgibg.integrations.django.BackgroundTasksMiddleware",
+        f"{Adding.__module__}.Adding",
+    ]
+    with django_site(MIDDLEWARE=middleware, WSGIBG={}):
+        app.mount("/legacy", django_app())
+        for served in (app, wrap(app)):
+            notes.clear()
+            assert client(served).get("/legacy/stream").text == "hello"
+            assert notes == ["body", "task", "task of the stream"]

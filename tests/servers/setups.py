@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import importlib.util
-import shutil
+import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.support import missing
+from wsgibg.cli._doctor._command import program as installed
 
 __all__ = ["APPS", "KINDS", "SETUPS", "Setup", "setup_named"]
 
@@ -19,6 +21,7 @@ __all__ = ["APPS", "KINDS", "SETUPS", "Setup", "setup_named"]
 APPS = Path(__file__).parent / "apps"
 
 PYTHON = sys.executable
+IS_ROOT = hasattr(os, "geteuid") and os.geteuid() == 0
 # Servers without a command of their own.
 LAUNCH = (PYTHON, str(APPS / "launch.py"))
 GUNICORN = (PYTHON, "-m", "gunicorn", "--bind=127.0.0.1:{port}", "--worker-class")
@@ -47,6 +50,7 @@ class Setup:
         notices: whether the body is left when the client has gone.
         closes: whether ``close()`` is called at all.
         spoils: the kinds of answers that the server itself turns into an error.
+        probe: a command that has to succeed where the set-up can be tested.
         forks: whether the application is loaded before the serving process is forked.
         instead_of: a module whose absence makes the server do what is tested.
     """
@@ -61,6 +65,7 @@ class Setup:
     closes: bool = True
     spoils: frozenset[str] = frozenset()
     forks: bool = False
+    probe: tuple[str, ...] = ()
     instead_of: str = ""
 
     def __str__(self) -> str:
@@ -70,6 +75,8 @@ class Setup:
         """Leave the test if this set-up cannot be tested here."""
         if not _is_installed(self.needs):
             missing(self.needs)
+        if self.probe and subprocess.run(self.probe, capture_output=True, check=False).returncode:
+            missing(f"{self.needs} (for `{' '.join(self.probe)}` fails)")
         if self.instead_of and _is_installed(self.instead_of):
             # Not missing: another environment of tox tests it.
             pytest.skip(f"{self.instead_of} is installed, so {self.needs} uses that")
@@ -89,17 +96,14 @@ def _is_installed(name: str) -> bool:
 
 
 def program(name: str) -> str:
-    """The path of a program: of this environment, or of the system; or the name, if none is there.
-
-    An environment need not be activated to be used.
-    """
-    here = Path(PYTHON).parent
-    return shutil.which(name, path=here) or shutil.which(name) or name
+    """The path of a program, of this environment or of the system; else its name."""
+    return installed(name) or name
 
 
 # `early`, `keeps` and so on were measured with an application that did nothing but sleep in
 # close(). The newest versions were: a2wsgi 1.10, bjoern 3.2, cheroot 11.1, gevent 26.9, granian
-# 2.8, gunicorn 27.0, hypercorn 0.18, uvicorn 0.54, uWSGI 2.0.31, waitress 3.0, Werkzeug 3.1.
+# 2.8, gunicorn 27.0, hypercorn 0.18, mod_wsgi 6.1 (daemon mode, Apache 2.4), uvicorn 0.54, uWSGI
+# 2.0.31, waitress 3.0, Werkzeug 3.1.
 SETUPS = (
     Setup(
         "werkzeug-threaded",
@@ -176,6 +180,23 @@ SETUPS = (
         (*UVICORN, "--interface=wsgi", "{app}"),
         early=EVERY,
         notices=False,
+    ),
+    Setup(
+        "wsgiref",
+        "wsgiref",
+        (*LAUNCH, "wsgiref", "{port}", "{app}"),
+        early=NOT_STREAMED,
+        keeps=False,
+        many=False,
+    ),
+    Setup("gevent-pywsgi", "gevent", (*LAUNCH, "gevent-pywsgi", "{port}", "{app}")),
+    Setup(
+        "mod_wsgi",
+        "mod_wsgi",
+        (*LAUNCH, "mod_wsgi", "{port}", "{app}"),
+        early=frozenset({"length", "old length"}),
+        # Apache does not serve as root, and gets a namespace there (see `launch.py`).
+        probe=("unshare", "--user", "--map-user=1000", "true") if IS_ROOT else (),
     ),
     # The name is how tox selects it, with `-k uvicorn`; no other test may have it in its name.
     Setup(

@@ -15,7 +15,7 @@ from tests.support import ROOT, wait_for
 # One fast case of every kind; `tox -e matrix` runs all of `cells()`.
 FAST = {
     *((name, "TERM", "inline") for name in ALL),
-    *((name, "TERM", "pool") for name in RAW),
+    *((name, "TERM", "pool") for name in (*RAW, "mod_wsgi")),
     ("werkzeug-threaded", "INT", "inline"),
     ("werkzeug-single", "INT", "inline"),
     ("waitress", "TERM, drain_timeout=0.2", "pool"),

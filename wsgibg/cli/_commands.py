@@ -7,12 +7,12 @@ import sys
 import click
 from rich.console import Console
 
+from wsgibg.cli._doctor._consult import consult
 from wsgibg.cli._find import find
 from wsgibg.cli._load import load, load_any
 from wsgibg.cli._routes import show_routes
 from wsgibg.cli._run import run as serve
 from wsgibg.cli._show import show
-from wsgibg.cli.doctor._consult import consult
 from wsgibg.exceptions import RegistrationError
 
 __all__ = ["wsgibg"]
@@ -95,7 +95,7 @@ def run(target: str, host: str, port: int, *, no_reload: bool) -> None:
 def doctor(
     target: str, server: str, seconds: float, options: tuple[str, ...], *, as_json: bool
 ) -> None:
-    r"""Measure what background tasks meet under your server.
+    """Measure what background tasks meet under your server.
 
     The server is started as you start it (on a port of its own, with your application and a few
     routes besides), once or several times. It is asked for every kind of response, with a task
@@ -110,5 +110,5 @@ def doctor(
     Known are gunicorn, uwsgi, waitress-serve, granian, hypercorn, uvicorn (with a2wsgi), cheroot,
     flask run and werkzeug. The exit status is 0 if all is well, 1 if there is something to change,
     2 if it could not be found out.
-    """
+    """  # noqa: D301 (Click's mark has to be the character itself)
     sys.exit(consult(target, server, options, seconds, as_json=as_json, console=_console()))

@@ -2,13 +2,32 @@
 
 from __future__ import annotations
 
-from typing import Any
+import sys
+from typing import Any, NamedTuple
 
 from wsgibg.app import App
 from wsgibg.embedding import WrappedApp
 from wsgibg.manager import TaskManager
 
-__all__ = ["kind_of", "tasks_of"]
+__all__ = ["Carrier", "carrier_of", "kind_of"]
+
+
+#: The integrations, which are looked for and never imported here.
+_FLASK = "wsgibg.integrations.flask"
+_DJANGO = "wsgibg.integrations.django"
+
+
+class Carrier(NamedTuple):
+    """Who carries an application's tasks.
+
+    Args:
+        way: how the application has them: ``App``, ``wrap``, ``wsgi_app`` (that is wrapped),
+            ``Flask`` or ``Django`` (by the integration).
+        tasks: the manager.
+    """
+
+    way: str
+    tasks: TaskManager
 
 
 def kind_of(app: Any) -> str:
@@ -32,14 +51,22 @@ def kind_of(app: Any) -> str:
     return f"{name}, wrapped" if isinstance(inner, WrappedApp) else name
 
 
-def tasks_of(app: Any) -> TaskManager | None:
-    """The manager of an application's tasks; none, if it has no background tasks of ours.
+def carrier_of(app: Any) -> Carrier | None:
+    """Who carries an application's tasks; none, if it has no background tasks of ours.
 
     Args:
         app: a WSGI application, or an object that has one as ``wsgi_app`` (Flask's).
     """
-    for each in (app, getattr(app, "wsgi_app", None)):
-        manager = getattr(each, "tasks", None)
-        if isinstance(manager, TaskManager):
-            return manager
+    inner = getattr(app, "wsgi_app", None)
+    if isinstance(app, App):
+        return Carrier("App", app.tasks)
+    if isinstance(app, WrappedApp):
+        return Carrier("wrap", app.tasks)
+    if isinstance(inner, WrappedApp):
+        ours = type(inner).__module__.startswith(_FLASK)
+        return Carrier("Flask" if ours else "wsgi_app", inner.tasks)
+    # Whoever has our middleware in the settings has loaded the module by now.
+    django = sys.modules.get(_DJANGO)
+    if django is not None and type(app).__module__.startswith("django."):
+        return Carrier("Django", django.task_manager())
     return None

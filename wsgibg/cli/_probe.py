@@ -15,10 +15,13 @@ from pathlib import Path
 from time import sleep
 from typing import Any
 
+import click
+
 from wsgibg.app import App
 from wsgibg.background import BackgroundTasks, TaskEvent
+from wsgibg.cli._doctor._contract import FAILURE, FOLDER, MARKS, PREFIX, TARGET
 from wsgibg.cli._load import load_any
-from wsgibg.cli._nature import kind_of, tasks_of
+from wsgibg.cli._nature import carrier_of, kind_of
 from wsgibg.executors import Executor
 from wsgibg.executors.inline import InlineExecutor
 from wsgibg.executors.thread import ThreadExecutor
@@ -26,12 +29,7 @@ from wsgibg.manager import TaskManager
 from wsgibg.param_functions import Depends
 from wsgibg.responses import FileResponse, Response, StreamingResponse
 
-__all__ = ["FOLDER", "PREFIX", "TARGET", "app", "make"]
-
-#: The environment variables by which the doctor tells what to serve.
-TARGET = "WSGIBG_DOCTOR_TARGET"
-PREFIX = "WSGIBG_DOCTOR_PREFIX"
-FOLDER = "WSGIBG_DOCTOR_FOLDER"
+__all__ = ["app", "make"]
 
 #: What becomes of a task that does not end by itself.
 _TOLD = ("lost", "interrupted", "dropped", "failed")
@@ -43,7 +41,7 @@ _VERSIONS = ("wsgibg", "gunicorn", "gevent", "uwsgi", "waitress", "granian", "hy
 def mark(folder: str, line: str) -> None:
     """Write down that something has happened, in one write that nothing can come between."""
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT
-    file = os.open(Path(folder) / "marks", flags, 0o644)
+    file = os.open(Path(folder) / MARKS, flags, 0o644)
     try:
         os.write(file, f"{line}\n".encode())
     finally:
@@ -66,8 +64,13 @@ def make(environment: Mapping[str, str]) -> Any:
     Raises:
         click.ClickException: the user's application cannot be imported.
     """
-    user = load_any(environment[TARGET])
     folder, prefix = environment[FOLDER], environment[PREFIX]
+    try:
+        user = load_any(environment[TARGET])
+    except click.ClickException as error:
+        # Servers print it among much else, or try again and again.
+        (Path(folder) / FAILURE).write_text(error.format_message())
+        raise
     modes = _modes(user)
     apps = {mode: _measured(executor, folder) for mode, executor in modes.items()}
     inner = getattr(user, "wsgi_app", None)
@@ -83,8 +86,8 @@ def make(environment: Mapping[str, str]) -> Any:
 
 def _modes(user: Any) -> dict[str, Executor]:
     """The executors to measure; the user's own in place of ours of the same kind."""
-    manager = tasks_of(user)
-    own = manager.executor if manager is not None else None
+    carrier = carrier_of(user)
+    own = carrier.tasks.executor if carrier is not None else None
     modes: dict[str, Executor] = {"inline": InlineExecutor(), "pool": ThreadExecutor()}
     if isinstance(own, ThreadExecutor):
         modes["pool"] = own
@@ -95,8 +98,8 @@ def _modes(user: Any) -> dict[str, Executor]:
 
 def _facts(user: Any, modes: Mapping[str, Executor]) -> dict[str, Any]:
     """What the doctor wants to know, and only the serving process can tell."""
-    manager = tasks_of(user)
-    own = manager.executor if manager is not None else None
+    carrier = carrier_of(user)
+    own = carrier.tasks.executor if carrier is not None else None
     versions = {}
     for name in _VERSIONS:
         with suppress(PackageNotFoundError):
@@ -104,7 +107,7 @@ def _facts(user: Any, modes: Mapping[str, Executor]) -> dict[str, Any]:
     return {
         "kind": kind_of(user),
         "executor": type(own).__name__ if own is not None else None,
-        "inside": manager is not None and not hasattr(user, "tasks"),
+        "way": carrier.way if carrier is not None else "",
         "durable": own is not None and own.durable,
         "modes": list(modes),
         "versions": versions,

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from wsgibg._steps import Call, Plan, Read
 from wsgibg.app import App
-from wsgibg.cli._nature import kind_of, tasks_of
+from wsgibg.cli._nature import carrier_of, kind_of
 from wsgibg.embedding import WrappedApp
 from wsgibg.routing import APIRoute
 
@@ -113,7 +113,7 @@ def show_routes(app: Any, target: str, console: Console) -> None:
 
 
 def _carrier(app: Any) -> str:
-    manager = tasks_of(app)
-    if manager is None:
+    carrier = carrier_of(app)
+    if carrier is None:
         return "it has no background tasks of wsgibg's"
-    return f"its tasks run in {type(manager.executor).__name__}"
+    return f"its tasks run in {type(carrier.tasks.executor).__name__}"

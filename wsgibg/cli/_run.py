@@ -15,7 +15,7 @@ from werkzeug.serving import is_running_from_reloader, run_simple
 from wsgibg._signals import drain_at
 from wsgibg.app import App
 from wsgibg.cli._load import load_any, split
-from wsgibg.cli._nature import kind_of, tasks_of
+from wsgibg.cli._nature import carrier_of, kind_of
 
 __all__ = ["run"]
 
@@ -110,9 +110,9 @@ def _say(app: Any, target: str, host: str, port: int, more: str) -> None:
     if isinstance(app, App):
         count = sum(1 for _ in app.flat())
         words.append("1 route" if count == 1 else f"{count} routes")
-    manager = tasks_of(app)
-    if manager is not None:
-        words.append(f"tasks in {type(manager.executor).__name__}")
+    carrier = carrier_of(app)
+    if carrier is not None:
+        words.append(f"tasks in {type(carrier.tasks.executor).__name__}")
     address = f"[{host}]" if ":" in host else host
     click.echo(f"{target} ({', '.join(words)}) on http://{address}:{port}{more}")
     sys.stdout.flush()

@@ -59,11 +59,11 @@ class PooledExecutor(Executor):
         deadline = monotonic() + timeout
         batches = pool.others()
         while pool.wait(deadline, batches):
-            # Those of their tasks that failed may be tried again meanwhile.
-            batches = [batch for batch in pool.others() if batch.retried is not None]
+            # Those of their tasks that failed may be tried again meanwhile, with those behind.
+            batches = [batch for batch in pool.others() if batch.attempt > 1]
             if not batches:
                 return []
-        batches += [each for each in pool.others() if each.retried and each not in batches]
+        batches += [each for each in pool.others() if each.attempt > 1 and each not in batches]
         left = [batch for batch in batches if id(batch) in pool.unended]
         return [task for batch in left for task in _unended(batch)]
 

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from signal import SIGTERM
 from time import monotonic
-from typing import cast
+from typing import Any, cast
 
 from wsgibg._observers import hosts, observers
 from wsgibg._running import follow_patch
+from wsgibg._signals import drain_at
 from wsgibg.background import (
     CLOSED,
     BackgroundTask,
@@ -18,7 +20,7 @@ from wsgibg.background import (
     source_var,
 )
 from wsgibg.exceptions import TaskRefused
-from wsgibg.executors import Executor, TaskHost, check_executor
+from wsgibg.executors import Executor, TaskHost, check_executor, resolve
 
 __all__ = ["ExecutorTable"]
 
@@ -110,6 +112,14 @@ class ExecutorTable:
             The tasks that had not ended by then.
         """
         return [task for executor in self._all() for task in executor.shutdown()]
+
+    def install_signal_handlers(self, signals: Iterable[int] = (SIGTERM,)) -> None:
+        """Have signals that would end the process at once drain it first; see `wsgibg.App`."""
+        drain_at(signals)
+
+    def resolve(self, name: str) -> Callable[..., Any]:
+        """The function that ``module:qualified.name`` names."""
+        return resolve(name)
 
     def _all(self) -> Iterable[Executor]:
         return dict.fromkeys((self.executor, *self.executors.values(), *self._started))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -11,10 +10,12 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.db import connections
 from django.test import Client, override_settings
 
-from tests.integrations.django.project import FOLDER
+from tests.integrations.django import project
 from tests.integrations.django.site import urls
 from tests.integrations.django.site.models import Note
 from tests.support import client as wsgi_client
+
+__all__ = ["project"]  # (importing it has configured Django, before its models are imported)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -24,7 +25,6 @@ def _tables() -> Iterator[None]:
             editor.create_model(Note)
     yield
     connections.close_all()
-    shutil.rmtree(FOLDER)
 
 
 @pytest.fixture(autouse=True)

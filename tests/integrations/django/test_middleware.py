@@ -26,6 +26,7 @@ from tests.integrations.django.project import MIDDLEWARE
 from tests.support import client, wait_for
 from wsgibg import App, InlineExecutor, current_tasks, task, wrap
 from wsgibg.exceptions import TaskRefused
+from wsgibg.integrations.django import task_manager
 from wsgibg.responses import WSGIResponse
 
 
@@ -458,6 +459,41 @@ def test_wrap_around_the_middleware(serve, notes, caplog):
     assert notes == ["added", "started", "task", "succeeded"] * 2
     (warning,) = caplog.records
     assert warning.getMessage().startswith("Django is inside wsgibg.wrap()")
+
+
+def test_wrap_with_the_same_manager(serve, notes, caplog):
+    """Nothing is in doubt then, nor warned of; what Django makes of errors is still seen."""
+
+    def view(request):
+        current_tasks().add_task(notes.append, request.path)
+        if request.path == "/wrong":
+            raise KeyError("x")
+        return HttpResponse("hello")
+
+    serve(view)
+    app = wrap(WSGIHandler(), tasks=task_manager())
+    for path in ("/wrong", "/right"):
+        client(app).get(path)
+
+    assert notes == ["/right"]
+    said = [each.getMessage() for each in caplog.records if each.name.startswith("wsgibg")]
+    assert [text.rpartition(" was ")[2] for text in said] == [
+        "dropped: its request failed (KeyError: 'x')."
+    ]
+
+
+def test_an_error_inside_wrap_alone(serve, notes):
+    """Without the middleware a response of Django's is a response, whatever it was made of."""
+
+    def view(request):
+        current_tasks().add_task(notes.append, "task")
+        raise KeyError("x")
+
+    serve(view)
+    with override_settings(MIDDLEWARE=[]):
+        assert client(wrap(WSGIHandler())).get("/").status_code == 500
+
+    assert notes == ["task"]
 
 
 def test_the_middleware_twice(ask, notes, caplog):

@@ -61,9 +61,13 @@ ANSWERS: dict[str, Callable[[], Any]] = {
 
 @app.api_route("/answers/{kind}", methods=["GET", "HEAD"])
 def answer(
-    kind: Literal["length", "stream", "no-content", "empty"], job: str, tasks: BackgroundTasks
+    kind: Literal["length", "stream", "no-content", "empty"],
+    job: str,
+    tasks: BackgroundTasks,
+    idle: bool = False,
 ) -> Any:
-    tasks.add_task(slow, job)
+    if not idle:
+        tasks.add_task(slow, job)
     return ANSWERS[kind]()
 
 

@@ -13,6 +13,7 @@ from django.core.signals import setting_changed
 
 from wsgibg._calling import Calling, Injecting
 from wsgibg._injector import Injector
+from wsgibg._overrides import Overridable, Overrides
 from wsgibg._report import report
 from wsgibg.background import (
     BackgroundTask,
@@ -141,7 +142,7 @@ class DjangoTaskManager(TaskManager):
 
 
 # ------------------------------------------------------------------ the project's own
-class Project(Calling):
+class Project(Calling, Overridable):
     """Who owns the requests of a Django project.
 
     Args:
@@ -149,18 +150,22 @@ class Project(Calling):
     """
 
     def __init__(self, options: Options) -> None:
-        self.manager = DjangoTaskManager(
+        self.manager: DjangoTaskManager = DjangoTaskManager(
             options.executor,
             executors=options.executors,
             after_task_error=options.after_task_error,
         )
         self.tasks: TaskManager = self.manager
-        self.injector: Injector = Injector(self)
+        self._overrides = Overrides(self._forget_plans)
+        self.injector: Injector = Injector(self, self._overrides)
         self.tasks.injector = self.injector
         self.tasks.strict = options.strict
         self.handlers: ExceptionHandlers = ExceptionHandlers()
         self.debug: bool = False
         self.strict: bool = options.strict
+
+    def _forget_plans(self) -> None:
+        self.injector.forget()
 
 
 #: The one of this process, until its settings change.
@@ -172,6 +177,9 @@ _hooks: list[TaskHook] = []
 
 def project() -> Project:
     """Who owns the requests of this project, made from its settings on first use.
+
+    Returns:
+        What has ``tasks``, ``call()`` and, for tests, ``dependency_overrides``.
 
     Raises:
         ImproperlyConfigured: the setting ``WSGIBG`` is wrong.

@@ -72,11 +72,8 @@ class BackgroundTasksMiddleware:
         tasks, scope = begun
         try:
             response = scope.inside(self.get_response, request)
-            if tasks.tasks:
-                if scope.owner.tasks.holds:
-                    scope.owner.tasks.hold(tasks, Outcome(scope.failure))
-                # Not every server closes a file that it sends by itself.
-                request.META.pop("wsgi.file_wrapper", None)
+            if tasks.tasks and scope.owner.tasks.holds:
+                scope.owner.tasks.hold(tasks, Outcome(scope.failure))
             end_with(response, tasks, scope)
             return response
         except BaseException as error:
@@ -117,11 +114,12 @@ def _begin(request: Any) -> tuple[ForeignTasks, ForeignScope] | None:
     tasks.tasks = []
     outer = environ.get("wsgibg.tasks")
     if outer is not None and outer.sink is not CLOSED:
-        around = manager_of(outer)
-        if around is owner.tasks:
+        wrapped = isinstance(outer, ForeignTasks)
+        if wrapped and outer.app is owner:
             owner.manager.warn_of_two(_TWICE)
             return None
-        if isinstance(outer, ForeignTasks):
+        around = manager_of(outer)
+        if wrapped and around is not owner.tasks:
             owner.manager.warn_of_two(_WRAPPED)
         carried_by(around)
         tasks.outer = outer
@@ -131,13 +129,12 @@ def _begin(request: Any) -> tuple[ForeignTasks, ForeignScope] | None:
 
 
 def _note(request: Any, error: BaseException | None) -> None:
-    """Have the tasks of a request know that it has failed."""
+    """Have the tasks of a request know that it has failed, if they are this middleware's."""
     tasks = getattr(request, "META", {}).get("wsgibg.tasks")
-    scope = tasks.scope if isinstance(tasks, ForeignTasks) else None
-    if scope is None or not isinstance(scope.owner, Project):  # of a project that is just wrapped
-        return
-    if not scope.failure and error is not None:
-        scope.fail(error)
+    if isinstance(tasks, ForeignTasks) and isinstance(tasks.app, Project):
+        scope = tasks.scope
+        if scope is not None and not scope.failure and error is not None:
+            scope.fail(error)
 
 
 def _note_signal(*, request: Any = None, **_: Any) -> None:

@@ -125,6 +125,8 @@ def end_with(response: Any, tasks: ForeignTasks, scope: ForeignScope) -> None:
         if hasattr(response, "_container"):  # (a class of the project's own may do without)
             body = response._container = _Chunks(response._container)
     else:
+        if tasks.tasks and hasattr(response, "file_to_stream"):
+            response.file_to_stream = None  # not every server closes a file that it sends itself
         kind = _AsyncSteps if response.is_async else _Steps
         # Not by way of `streaming_content`: a FileResponse would forget its file.
         body = response._iterator = kind(response._iterator, scope)

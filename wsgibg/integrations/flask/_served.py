@@ -10,9 +10,9 @@ from typing import Any
 from flask import Flask, current_app
 from werkzeug.exceptions import HTTPException
 
-from wsgibg._foreign import ForeignScope, ForeignTasks
+from wsgibg._foreign import ForeignTasks, current_scope
 from wsgibg._injector import Injector
-from wsgibg.background import BackgroundTasks, source_var
+from wsgibg.background import BackgroundTasks
 from wsgibg.embedding import WrappedApp
 from wsgibg.exception_handlers import text_of
 from wsgibg.integrations.flask._context import carry
@@ -75,10 +75,9 @@ def _giving_up(handle: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(handle)
     def giving_up(*args: Any) -> Any:
         error = args[-1]  # Flask 3.2 passes its context first
-        tasks = source_var.get()
-        sink = tasks.sink if isinstance(tasks, ForeignTasks) and _is_failure(error) else None
-        if isinstance(sink, ForeignScope):
-            sink.give_up(f"its request failed ({text_of(error)})")
+        scope = current_scope()
+        if scope is not None and _is_failure(error):
+            scope.give_up(f"its request failed ({text_of(error)})")
         return handle(*args)
 
     return giving_up

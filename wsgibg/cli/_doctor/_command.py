@@ -195,15 +195,15 @@ def understand(target: str, server: str, more: Sequence[str] = ()) -> Command:
 
 def _changed(words: list[str], at: int, kind: Kind, target: str) -> Command:
     """The command of a known server, serving the probe."""
-    start, own = words[: at + 1], words[at + 1 :]
+    start = words[: at + 1]
+    own = [word for word in words[at + 1 :] if word not in (target, f"wsgi:{target}")]
     if start == ["waitress"]:  # so is the module called, and not the program
         start = ["waitress-serve"]
     group: list[str] = []
     if kind.subcommand and kind.subcommand in own:
         cut = own.index(kind.subcommand)
         group, own = own[:cut], own[cut + 1 :]
-    mine = [word for word in own if word not in (target, f"wsgi:{target}")]
-    rest = list(_without(mine, kind.without))
+    rest = list(_without(own, kind.without))
     extra = [
         word for options, word in kind.unless if not any(_name(each) in options for each in rest)
     ]
@@ -216,8 +216,8 @@ def _changed(words: list[str], at: int, kind: Kind, target: str) -> Command:
         run = adds.index(kind.subcommand)
         group = [*adds[:run], *_without(group, kind.without), kind.subcommand]
         adds = adds[run + 1 :]
-    factory = any(word in ("--call", "--factory") for word in mine)
-    return Command((*start, *group, *rest, *extra, *adds), kind, factory, _notes(mine, kind))
+    factory = any(word in ("--call", "--factory") for word in own)
+    return Command((*start, *group, *rest, *extra, *adds), kind, factory, _notes(own, kind))
 
 
 def _position(words: list[str]) -> int | None:

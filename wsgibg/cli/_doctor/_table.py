@@ -13,10 +13,10 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
-from wsgibg.cli.doctor._examine import Examination
-from wsgibg.cli.doctor._findings import findings, notes
-from wsgibg.cli.doctor._stops import COUNT, DONE, LOST, Fate
-from wsgibg.cli.doctor._waits import AT_ONCE, CLOSED, KINDS, NONE, Wait
+from wsgibg.cli._doctor._examine import SHORT, Examination
+from wsgibg.cli._doctor._findings import findings, notes
+from wsgibg.cli._doctor._stops import COUNT, DONE, LOST, Fate
+from wsgibg.cli._doctor._waits import AT_ONCE, CLOSED, KINDS, NONE, Wait
 
 __all__ = ["as_json", "show_examination"]
 
@@ -30,9 +30,7 @@ def show_examination(exam: Examination, console: Console) -> None:
     facts = exam.facts
     console.print(Text(f"{exam.target} under {_versions(exam)}", "bold"))
     console.print(Text(_shown(exam)))
-    console.print(
-        f"Python {facts['python']}. {_executor(exam)} A task takes {exam.seconds:g} s here."
-    )
+    console.print(f"Python {facts['python']}. {_executor(exam)} {_length(exam)}")
     console.print()
     console.print(Padding(_waits(exam), _INDENT, expand=False))
     console.print()
@@ -50,6 +48,11 @@ def show_examination(exam: Examination, console: Console) -> None:
         console.print()
     for note in told:
         console.print(_numbered("-", Text(note, "dim")))
+
+
+def _length(exam: Examination) -> str:
+    text = f"A task takes {exam.seconds:g} s here"
+    return f"{text}, and {SHORT:g} s where clients wait." if exam.seconds > SHORT else f"{text}."
 
 
 def _executor(exam: Examination) -> str:
@@ -150,11 +153,13 @@ def _fates(exam: Examination) -> Table:
     for name, title in _SIGNALS.items():
         if name in exam.fates:
             fates = exam.fates[name]
-            table.add_row(title, "", *(_fate(fates[mode], name) for mode in exam.modes))
+            table.add_row(title, "", *(_fate(fates.get(mode), name) for mode in exam.modes))
     return table
 
 
-def _fate(fate: Fate, name: str) -> Text:
+def _fate(fate: Fate | None, name: str) -> Text:
+    if fate is None:
+        return Text("-", "dim")
     running, waiting = fate.tasks[0], set(fate.tasks[1:])
     style = "bold red" if LOST in fate.tasks else "yellow"
     text = f"1st {running}, rest {'/'.join(sorted(waiting))}"

@@ -6,11 +6,10 @@ import os
 import secrets
 import signal
 import time
-from contextlib import suppress
 from dataclasses import dataclass
 from http.client import HTTPException
 
-from wsgibg.cli.doctor._served import PATIENCE, START, CannotRun, Served, wait_for
+from wsgibg.cli._doctor._served import PATIENCE, START, CannotRun, Served, wait_for
 
 __all__ = ["COUNT", "DONE", "LOST", "REPORTED", "Fate", "send"]
 
@@ -58,8 +57,7 @@ def send(served: Served, mode: str, number: signal.Signals, seconds: float) -> F
         CannotRun: the request was not answered, or no task has started.
     """
     label = f"s{secrets.token_hex(4)}"
-    _leave(served, mode, label, seconds)
-    worker = served.marks.worker(label)
+    worker = _leave(served, mode, label, seconds)
     begin = time.monotonic()
     served.process.send_signal(number)
     wait_for(
@@ -75,7 +73,8 @@ def send(served: Served, mode: str, number: signal.Signals, seconds: float) -> F
     return Fate(_tasks(served, label), served.ended(), serves and not served.ended(), passed)
 
 
-def _leave(served: Served, mode: str, label: str, seconds: float) -> None:
+def _leave(served: Served, mode: str, label: str, seconds: float) -> int:
+    """Leave tasks, and wait until one has started; the process in which it has."""
     connection = served.connect()
     try:
         connection.request(
@@ -86,8 +85,11 @@ def _leave(served: Served, mode: str, label: str, seconds: float) -> None:
         raise CannotRun(f"A request with tasks ({mode}) was not answered: {error!r}.") from None
     finally:
         connection.close()
-    if not wait_for(lambda: served.marks.worker(label), PATIENCE):
+    wait_for(lambda: served.marks.worker(label), PATIENCE)
+    worker = served.marks.worker(label)
+    if worker is None:
         raise CannotRun(f"No task has started within {PATIENCE:g} s of its request ({mode}).")
+    return worker
 
 
 def _tasks(served: Served, label: str) -> tuple[str, ...]:
@@ -106,12 +108,10 @@ def _settled(served: Served, label: str) -> bool:
     return LOST not in _tasks(served, label)
 
 
-def _gone(pid: int | None) -> bool:
+def _gone(pid: int) -> bool:
     """Whether a process has ended; one that somebody has yet to wait for is still there."""
-    if pid is not None:
-        with suppress(PermissionError):
-            try:
-                os.kill(pid, 0)
-            except ProcessLookupError:
-                return True
+    try:
+        os.kill(pid, 0)
+    except OSError as error:  # or it is there, and runs as another user
+        return isinstance(error, ProcessLookupError)
     return False

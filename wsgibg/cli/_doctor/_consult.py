@@ -11,13 +11,13 @@ from types import FrameType
 
 from rich.console import Console
 
+from wsgibg.cli._doctor._command import understand
+from wsgibg.cli._doctor._examine import examine
+from wsgibg.cli._doctor._findings import findings
+from wsgibg.cli._doctor._served import CannotRun
+from wsgibg.cli._doctor._table import as_json as to_json
+from wsgibg.cli._doctor._table import show_examination
 from wsgibg.cli._load import split
-from wsgibg.cli.doctor._command import understand
-from wsgibg.cli.doctor._examine import examine
-from wsgibg.cli.doctor._findings import findings
-from wsgibg.cli.doctor._served import CannotRun
-from wsgibg.cli.doctor._table import as_json as to_json
-from wsgibg.cli.doctor._table import show_examination
 
 __all__ = ["consult"]
 

@@ -7,10 +7,10 @@ import select
 import socket
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from http.client import BadStatusLine, HTTPConnection, HTTPException
 
-from wsgibg.cli.doctor._served import PATIENCE, Served, wait_for
+from wsgibg.cli._doctor._served import PATIENCE, Served, wait_for
 
 __all__ = [
     "AT_ONCE",
@@ -20,9 +20,9 @@ __all__ = [
     "NONE",
     "RESET",
     "WAITS",
+    "Asking",
     "Kind",
     "Wait",
-    "waits",
 ]
 
 #: Asking without tasks, to know how long it takes then.
@@ -65,6 +65,8 @@ KINDS = (
 )
 
 
+#: How often a client has to wait until it is believed.
+TRIES = 2
 #: What a client may meet.
 Verdict = str
 AT_ONCE, WAITS, CLOSED, RESET, NEVER = "at once", "waits", "closed", "reset", "never runs"
@@ -84,55 +86,77 @@ class Wait:
     seconds: float
 
 
-def waits(
-    served: Served,
-    mode: str,
-    seconds: float,
-    base: Mapping[str, Wait],
-    told: Callable[[str], object],
-) -> dict[str, Wait]:
-    """Ask for everything once; twice what seems to wait, since machines have hiccups.
+@dataclass
+class Asking:
+    """Everything that is asked of a server with tasks in one executor.
 
     Args:
         served: the server.
-        mode: the executor, as the probe calls it; ``none`` asks without tasks.
+        mode: the executor, as the probe calls it; `NONE` asks without tasks.
         seconds: how long each task takes.
         base: what was found without tasks.
-        told: is called with what is asked for next.
-
-    Returns:
-        What happened, by kind.
+        patient: whether a task is waited for before the next one is left. In a pool that is large
+            enough they need not be.
     """
-    found = {}
-    for kind in KINDS:
-        told(kind.title)
-        usual = base[kind.name].seconds if kind.name in base else seconds
-        wait = _measured(served, mode, kind, seconds, usual)
-        if wait.verdict == WAITS:
-            again = _measured(served, mode, kind, seconds, usual)
-            wait = min(wait, again, key=lambda each: each.seconds)
-        found[kind.name] = wait
-    return found
 
+    served: Served
+    mode: str
+    seconds: float
+    base: Mapping[str, Wait]
+    patient: bool = True
+    labels: dict[str, str] = field(default_factory=dict)
 
-def _measured(served: Served, mode: str, kind: Kind, seconds: float, usual: float) -> Wait:
-    label = f"w{secrets.token_hex(4)}"
-    with_task = mode != NONE
-    query = f"label={label}&count=1&seconds={seconds}" if with_task else ""
-    before = f"{served.prefix}/{mode if with_task else 'inline'}"
-    url = f"{before}/{kind.path}?{query}"
-    try:
-        verdict, passed = _WAYS[kind.way](served, kind, url, f"{before}/whole", seconds)
-    except (OSError, HTTPException) as error:
-        verdict, passed = f"error: {type(error).__name__}", 0.0
-    if verdict == AT_ONCE and with_task and passed - usual > seconds / 2:
-        verdict = WAITS
-    # Else the task would hold up the next measurement, or the one after it.
-    if with_task and not wait_for(
-        lambda: served.marks.count(label, "ends"), seconds + PATIENCE / 2
-    ):
-        verdict = NEVER
-    return Wait(verdict, passed)
+    def waits(self, told: Callable[[str], object]) -> dict[str, Wait]:
+        """Ask for everything once; again for what seems to wait, since machines have hiccups.
+
+        Args:
+            told: is called with what is asked for next.
+
+        Returns:
+            What happened, by kind.
+        """
+        found = {}
+        for kind in KINDS:
+            told(kind.title)
+            for _ in range(TRIES):
+                wait = self._measured(kind)
+                if wait.verdict != WAITS:
+                    break
+            found[kind.name] = wait
+        wait_for(lambda: all(map(self._has_run, self.labels)), self._patience())
+        for label, name in self.labels.items():
+            if not self._has_run(label):
+                found[name] = replace(found[name], verdict=NEVER)
+        return found
+
+    def _measured(self, kind: Kind) -> Wait:
+        before = f"{self.served.prefix}/{'inline' if self.mode == NONE else self.mode}"
+        url = f"{before}/{kind.path}"
+        label = f"w{secrets.token_hex(4)}"
+        if self.mode != NONE:
+            self.labels[label] = kind.name
+            url = f"{url}?label={label}&count=1&seconds={self.seconds}"
+        try:
+            verdict, passed = _WAYS[kind.way](
+                self.served, kind, url, f"{before}/whole", self.seconds
+            )
+        except (OSError, HTTPException) as error:
+            verdict, passed = f"error: {type(error).__name__}", 0.0
+        if verdict.startswith("error"):
+            self.labels.pop(label, None)
+        elif self.mode != NONE:
+            usual = self.base[kind.name].seconds
+            if verdict == AT_ONCE and passed - usual > self.seconds / 2:
+                verdict = WAITS
+            if self.patient:  # else the task would hold up the next measurement
+                self.patient = wait_for(lambda: self._has_run(label), self._patience())
+        return Wait(verdict, passed)
+
+    def _has_run(self, label: str) -> bool:
+        return self.served.marks.count(label, "ends") > 0
+
+    def _patience(self) -> float:
+        return self.seconds + PATIENCE / 2
 
 
 def _one(served: Served, kind: Kind, url: str, plain: str, seconds: float) -> tuple[str, float]:
@@ -157,10 +181,10 @@ def _next(served: Served, kind: Kind, url: str, plain: str, seconds: float) -> t
         # A moment later, as a client with a pool of connections would: a server that closes without
         # a word has done so by then, unless its task keeps it.
         time.sleep(seconds / 6)
-        if _is_closed(connection):
-            return CLOSED, 0.0
         begin = time.monotonic()
         try:
+            if _is_closed(connection):
+                return CLOSED, 0.0
             status, _ = _exchange(connection, plain, "GET")
         except (OSError, BadStatusLine):
             return RESET, time.monotonic() - begin
@@ -195,12 +219,7 @@ def _exchange(connection: HTTPConnection, url: str, method: str) -> tuple[int, b
 def _is_closed(connection: HTTPConnection) -> bool:
     """Whether the server has closed a connection on which nothing is expected."""
     sock = connection.sock
-    if not select.select([sock], [], [], 0)[0]:
-        return False
-    try:
-        return not sock.recv(1, socket.MSG_PEEK)
-    except OSError:
-        return True
+    return bool(select.select([sock], [], [], 0)[0]) and not sock.recv(1, socket.MSG_PEEK)
 
 
 def _told(status: int) -> str:

@@ -15,8 +15,8 @@ from http.client import HTTPConnection, HTTPException
 from pathlib import Path
 from typing import Any
 
-from wsgibg.cli._probe import FOLDER, PREFIX, TARGET
-from wsgibg.cli.doctor._command import HOST, Command, program
+from wsgibg.cli._doctor._command import HOST, Command, program
+from wsgibg.cli._doctor._contract import FAILURE, FOLDER, MARKS, PREFIX, TARGET
 
 __all__ = ["CannotRun", "Marks", "Served", "free_port", "serve", "wait_for"]
 
@@ -66,7 +66,7 @@ class Marks:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._file = folder / "marks"
+        self._file = folder / MARKS
 
     def lines(self) -> list[str]:
         """All of them, in order."""
@@ -119,6 +119,7 @@ class Served:
         self.marks = Marks(folder)
         self.prefix = f"/wsgibg-doctor-{secrets.token_hex(8)}"
         self.facts: dict[str, Any] = {}
+        self._stopped = False
         self.port = free_port()
         words = command.on(self.port)
         found = program(words[0])
@@ -196,6 +197,11 @@ class Served:
         """Whether the process that was started has ended."""
         return self.process.poll() is not None
 
+    def refusal(self) -> str:
+        """Why the user's application cannot be imported there; nothing, if it can."""
+        file = self.folder / FAILURE
+        return file.read_text() if file.exists() else ""
+
     def output(self) -> str:
         """The end of what it has written."""
         lines = (self.folder / "output").read_text(errors="replace").splitlines()
@@ -204,6 +210,9 @@ class Served:
     # -------------------------------------------------------------- the end
     def stop(self) -> None:
         """See to it that nothing of it is left."""
+        if self._stopped:
+            return  # its number may be another's by now
+        self._stopped = True
         try:
             if not self.ended():
                 self.process.terminate()
@@ -229,7 +238,7 @@ def serve(command: Command, target: str, folder: Path) -> Iterator[Served]:
     """
     served = Served(command, target, folder)
     try:
-        wait_for(lambda: served.ended() or served.answers(), START)
+        wait_for(lambda: served.refusal() or served.ended() or served.answers(), START)
         if not served.facts:
             raise CannotRun(_failure(served))
         yield served
@@ -238,18 +247,19 @@ def serve(command: Command, target: str, folder: Path) -> Iterator[Served]:
 
 
 def _failure(served: Served) -> str:
-    """Why a server did not start, as far as it has said so."""
+    """Why a server did not start, as far as that is known."""
+    name = served.command.server.name
+    words = " ".join(served.command.on(served.port))
+    if said := served.refusal():
+        return f"{name} was started, and could not load the application.\n\n{said}"
     code = served.process.poll()
     state = (
         f"ended with status {code} before it answered"
         if code is not None
         else f"did not answer within {START:g} s"
     )
-    words = " ".join(served.command.on(served.port))
-    said = served.output() or "(nothing)"
-    name = served.command.server.name
     return (
-        f"{name} {state}.\n\nThe command was: {words}\n\nIt said:\n\n{said}\n\n"
-        "The application has to be importable in the current directory, and the server's options"
-        f" have to be right: try the command as you use it, with your own application."
+        f"{name} {state}.\n\nThe command was: {words}\n\nIt said:\n\n"
+        f"{served.output() or '(nothing)'}\n\n"
+        "Are the server's options right? Try the command with your own application and port."
     )

@@ -6,9 +6,9 @@ import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from wsgibg.cli.doctor._examine import Examination
-from wsgibg.cli.doctor._stops import COUNT, LOST, REPORTED, Fate
-from wsgibg.cli.doctor._waits import AT_ONCE, CLOSED, KINDS, NEVER, NONE, RESET, WAITS
+from wsgibg.cli._doctor._examine import Examination
+from wsgibg.cli._doctor._stops import COUNT, LOST, REPORTED, Fate
+from wsgibg.cli._doctor._waits import AT_ONCE, CLOSED, KINDS, NEVER, NONE, RESET, WAITS
 
 __all__ = ["Finding", "findings", "notes"]
 
@@ -114,7 +114,9 @@ def _others_wait(exam: Examination) -> Iterator[Finding]:
 
 def _stops(exam: Examination) -> Iterator[Finding]:
     for name, fates in exam.fates.items():
-        fate = fates[exam.own]
+        fate = fates.get(exam.own)
+        if fate is None:
+            continue  # its tasks do not run, which is told
         if name == "TERM" and not fate.ended:
             yield Finding(f"TERM does not end the server: {sentence(fate)}.", _to_end(exam))
             continue
@@ -146,9 +148,7 @@ def _off_thread(exam: Examination) -> str:
     """Have tasks run elsewhere, or more of them at the same time."""
     if exam.own == "pool":
         return "ThreadExecutor(workers=..., queue_size=...): raise both"
-    if exam.facts["executor"] is None:
-        return "wrap(app, executor=ThreadExecutor())"
-    return "App(executor=ThreadExecutor())"
+    return _written(exam, 0)
 
 
 def _more_threads(exam: Examination) -> str:
@@ -187,16 +187,28 @@ def _to_finish(exam: Examination, name: str, fate: Fate) -> tuple[str, ...]:
     if server == "hypercorn":
         return (f"--graceful-timeout {math.ceil(whole) + 5}",)
     if fate.count(LOST):
-        return (f"{_handle(exam)}.install_signal_handlers()",)
+        return (f"{_written(exam, 1)}.install_signal_handlers()",)
     return (f"ThreadExecutor(drain_timeout={math.ceil(whole) + 5})",)
 
 
-def _handle(exam: Examination) -> str:
-    """What of the application has our methods, as its own module would write it."""
-    if exam.facts["executor"] is None:
-        return "wrap(app)"
+#: How an application that has its tasks in some way is given a pool, and what has our methods.
+_WAYS = {
+    "": ("wrap({app}, executor=ThreadExecutor())", "wrap({app})"),
+    "App": ("App(executor=ThreadExecutor())", "{app}"),
+    "wrap": ("wrap(..., executor=ThreadExecutor())", "{app}"),
+    "wsgi_app": ("wrap({app}.wsgi_app, executor=ThreadExecutor())", "{app}.wsgi_app"),
+    "Flask": ("BackgroundTasks({app}, executor=ThreadExecutor())", "{app}.wsgi_app"),
+    "Django": (
+        'WSGIBG = {"EXECUTOR": ThreadExecutor()}',
+        "wsgibg.integrations.django.task_manager()",
+    ),
+}
+
+
+def _written(exam: Examination, at: int) -> str:
+    """One of these, with the application as its own module calls it."""
     name = exam.target.partition(":")[2]
-    return f"{name}.wsgi_app" if exam.facts["inside"] else name
+    return _WAYS[exam.facts["way"]][at].replace("{app}", name if name.isidentifier() else "app")
 
 
 def _gunicorn(exam: Examination, whole: float) -> Iterator[str]:

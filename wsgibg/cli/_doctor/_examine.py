@@ -10,15 +10,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from wsgibg.cli.doctor._command import Command
-from wsgibg.cli.doctor._served import Served, serve, wait_for
-from wsgibg.cli.doctor._stops import Fate, send
-from wsgibg.cli.doctor._waits import NONE, Wait, waits
+from wsgibg.cli._doctor._command import Command
+from wsgibg.cli._doctor._served import Served, serve, wait_for
+from wsgibg.cli._doctor._stops import Fate, send
+from wsgibg.cli._doctor._waits import NEVER, NONE, Asking, Wait
 
-__all__ = ["Examination", "examine"]
+__all__ = ["SHORT", "Examination", "examine"]
 
 #: The signals in the order in which they are sent: the last one ends the server.
 SIGNALS = ("HUP", "TERM")
+#: How long a task takes at most where clients are asked to wait for it, in seconds.
+SHORT = 0.5
 
 
 @dataclass
@@ -49,6 +51,15 @@ class Examination:
         return [mode for mode in self.waits if mode != NONE]
 
     @property
+    def running(self) -> list[str]:
+        """The executors whose tasks have run."""
+        return [
+            mode
+            for mode in self.modes
+            if not any(wait.verdict == NEVER for wait in self.waits[mode].values())
+        ]
+
+    @property
     def own(self) -> str:
         """The executor of the application; nothing, where it was not measured."""
         if self.facts["durable"]:
@@ -77,27 +88,27 @@ def examine(
         served = _start(exam, stack, told)
         exam.facts = served.facts
         exam.closes = wait_for(lambda: "closed" in served.marks.lines(), 2.0)
-        exam.waits[NONE] = waits(served, NONE, seconds, {}, lambda what: told(f"{what}, no task"))
-        for mode in served.facts["modes"]:
-            exam.waits[mode] = waits(
-                served,
-                mode,
-                seconds,
-                exam.waits[NONE],
-                lambda what, mode=mode: told(f"{what}, {mode}"),  # type: ignore[misc]
-            )
+        for mode in (NONE, *served.facts["modes"]):
+            _ask(exam, served, mode, told)
+        spent = False
         for name in SIGNALS:
             if name == "HUP" and not command.server.reloads:
                 continue
             number = signal.Signals[f"SIG{name}"]
-            for mode in exam.modes:
-                if served.ended():
+            for mode in exam.running:
+                if spent or served.ended():
+                    served.stop()
                     served = _start(exam, stack, told)
                 told(f"{name}, {mode}")
                 exam.fates.setdefault(name, {})[mode] = send(served, mode, number, seconds)
-                if name == "TERM" and not served.ended():
-                    served.stop()
+                spent = name == "TERM"
     return exam
+
+
+def _ask(exam: Examination, served: Served, mode: str, told: Callable[[str], object]) -> None:
+    patient = mode != "pool" or exam.facts["executor"] == "ThreadExecutor"
+    asking = Asking(served, mode, min(exam.seconds, SHORT), exam.waits.get(NONE, {}), patient)
+    exam.waits[mode] = asking.waits(lambda what: told(f"{what} ({mode})"))
 
 
 def _start(exam: Examination, stack: ExitStack, told: Callable[[str], object]) -> Served:
