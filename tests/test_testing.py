@@ -6,6 +6,7 @@ import gzip
 import io
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import werkzeug.test
@@ -641,6 +642,27 @@ def test_other_errors_are_not_this_call_s():
     assert begun.wait(5)
 
     assert TestClient(app).get("/").json() == "fine"
+
+
+def test_many_clients_in_many_threads():
+    """Each call raises the error of its own task, and no other."""
+    app = App(executor=ThreadExecutor(workers=4))
+
+    @app.post("/{number}")
+    def post(number: int, tasks: BackgroundTasks) -> None:
+        tasks.add_task(int, f"x{number}" if number % 2 else "1")
+
+    def ask(number: int) -> str:
+        try:
+            TestClient(app).post(f"/{number}")
+        except ValueError as error:
+            return str(error).rpartition("'x")[2].rstrip("'")
+        return ""
+
+    with ThreadPoolExecutor(8) as threads:
+        got = list(threads.map(ask, range(200)))
+
+    assert got == [str(number) if number % 2 else "" for number in range(200)]
 
 
 def test_no_test_waits_for_a_retry():
