@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import io
+import sys
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -808,6 +809,45 @@ def test_a_body_that_breaks(app):
         TestClient(app).get("/broken")
     with TestClient(app).stream("GET", "/broken") as response, pytest.raises(OSError):
         response.read()
+    short = TestClient(app, raise_server_exceptions=False).get("/broken")
+    assert (short.status_code, short.text) == (200, "a")
+
+
+def test_a_body_that_breaks_where_its_application_is_not_ours():
+    """In iteration, in `close`, or by `start_response`: without raising, the client sees a rest."""
+
+    class Body:
+        def __init__(self, *chunks):
+            self.chunks = iter(chunks)
+
+        def __iter__(self):
+            yield from self.chunks
+            raise OSError("body")
+
+        def close(self):
+            raise OSError("close")
+
+    def broken(environ, start_response):
+        start_response("201 Created", [])
+        return Body(b"a")
+
+    def replaced(environ, start_response):
+        start_response("200 OK", [])
+        try:
+            raise LookupError("late")
+        except LookupError:
+            start_response("503 Unavailable", [], sys.exc_info())
+        return [b"sorry"]
+
+    for app, error, status, text in (
+        (broken, OSError, 201, "a"),
+        (replaced, LookupError, 503, "sorry"),
+        (lambda environ, start_response: None, TypeError, 500, "Internal Server Error"),
+    ):
+        with pytest.raises(error):
+            TestClient(app).get("/")
+        answer = TestClient(app, raise_server_exceptions=False).get("/")
+        assert (answer.status_code, answer.text) == (status, text)
 
 
 def test_an_application_that_lets_errors_out():
