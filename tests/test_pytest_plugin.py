@@ -183,9 +183,17 @@ def test_off(suite):
             def test_it(self):
                 TestClient(app).post("/orders/ada")
                 assert sent == []
+
+        import unittest
+
+        @pytest.mark.background(mode="off")
+        class TestOfUnittest(unittest.TestCase):
+            def test_it(self):
+                TestClient(app).post("/orders/ada")
+                self.assertEqual(sent, [])
     """)
 
-    done.assert_outcomes(passed=3)
+    done.assert_outcomes(passed=4)
 
 
 @pytest.mark.parametrize("mode", ["collect", "off"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import gzip
 import io
+import sys
 import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import werkzeug.test
@@ -643,6 +645,27 @@ def test_other_errors_are_not_this_call_s():
     assert TestClient(app).get("/").json() == "fine"
 
 
+def test_many_clients_in_many_threads():
+    """Each call raises the error of its own task, and no other."""
+    app = App(executor=ThreadExecutor(workers=4))
+
+    @app.post("/{number}")
+    def post(number: int, tasks: BackgroundTasks) -> None:
+        tasks.add_task(int, f"x{number}" if number % 2 else "1")
+
+    def ask(number: int) -> str:
+        try:
+            TestClient(app).post(f"/{number}")
+        except ValueError as error:
+            return str(error).rpartition("'x")[2].rstrip("'")
+        return ""
+
+    with ThreadPoolExecutor(8) as threads:
+        got = list(threads.map(ask, range(200)))
+
+    assert got == [str(number) if number % 2 else "" for number in range(200)]
+
+
 def test_no_test_waits_for_a_retry():
     """The attempts follow each other at once, and only the last error counts."""
     app = App()
@@ -786,6 +809,45 @@ def test_a_body_that_breaks(app):
         TestClient(app).get("/broken")
     with TestClient(app).stream("GET", "/broken") as response, pytest.raises(OSError):
         response.read()
+    short = TestClient(app, raise_server_exceptions=False).get("/broken")
+    assert (short.status_code, short.text) == (200, "a")
+
+
+def test_a_body_that_breaks_where_its_application_is_not_ours():
+    """In iteration, in `close`, or by `start_response`: without raising, the client sees a rest."""
+
+    class Body:
+        def __init__(self, *chunks):
+            self.chunks = iter(chunks)
+
+        def __iter__(self):
+            yield from self.chunks
+            raise OSError("body")
+
+        def close(self):
+            raise OSError("close")
+
+    def broken(environ, start_response):
+        start_response("201 Created", [])
+        return Body(b"a")
+
+    def replaced(environ, start_response):
+        start_response("200 OK", [])
+        try:
+            raise LookupError("late")
+        except LookupError:
+            start_response("503 Unavailable", [], sys.exc_info())
+        return [b"sorry"]
+
+    for app, error, status, text in (
+        (broken, OSError, 201, "a"),
+        (replaced, LookupError, 503, "sorry"),
+        (lambda environ, start_response: None, TypeError, 500, "Internal Server Error"),
+    ):
+        with pytest.raises(error):
+            TestClient(app).get("/")
+        answer = TestClient(app, raise_server_exceptions=False).get("/")
+        assert (answer.status_code, answer.text) == (status, text)
 
 
 def test_an_application_that_lets_errors_out():

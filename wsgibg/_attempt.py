@@ -284,7 +284,7 @@ def _failed(
     )
     batch.ended = task
     host.record(failure("failed", task, error, attempt_of(task, batch)))
-    for observer in observers:
+    for observer in tuple(observers):
         observer.failed(task, error)
     batch.retried = None
     if host.stop_on_error:

@@ -55,6 +55,7 @@ class Strictness:
 
 
 strictness = Strictness()
+#: Copied where it is iterated over: another thread's test client may leave it meanwhile.
 observers: list[Observer] = []
 #: Every manager that there is: one that is older than an observer has to show it its tasks.
 hosts: WeakSet[Any] = WeakSet()
@@ -63,7 +64,7 @@ hosts: WeakSet[Any] = WeakSet()
 def executor_for(batch: Any) -> Any:
     """The executor that a batch is to be given to."""
     executor = batch.executor
-    for observer in observers:
+    for observer in tuple(observers):
         executor = observer.executor_for(batch, executor)
     return executor
 

@@ -45,7 +45,7 @@ def report(host: Any, kind: EventKind, task: BackgroundTask, reason: str, attemp
         extra={"task_id": task.id, "task_event": kind},
     )
     host.record(TaskEvent(kind, task, reason, attempt=attempt))
-    for observer in observers:
+    for observer in tuple(observers):
         observer.not_run(host, kind, task, reason)
 
 

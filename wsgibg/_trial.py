@@ -157,7 +157,7 @@ def end(batch: BackgroundTasks) -> None:
 def _delay(task: BackgroundTask, attempt: int, options: TaskOptions) -> float:
     """The seconds until a task's next attempt."""
     delay = delay_before(attempt, options)
-    for observer in observers:
+    for observer in tuple(observers):
         delay = observer.delay_for(task, delay)
     return delay
 

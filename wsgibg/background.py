@@ -101,7 +101,7 @@ def _warn_unadopted(tasks: BackgroundTasks) -> None:
             " it from a dependency, give it to a response, or take the request's own collector.",
             ", ".join(task.name for task in tasks.tasks),
         )
-        for observer in observers:
+        for observer in tuple(observers):
             for task in tasks.tasks:
                 observer.not_run(None, "dropped", task, "its collector was thrown away")
 

@@ -121,8 +121,9 @@ class TaskManager(Calling, Attached, ExecutorTable):
         """Take note that a task was added, and not refused."""
         if self.watched or task.options is not None:
             self.record(TaskEvent("added", task))
-        for observer in observers:
-            observer.task_added(self, task)
+        if observers:
+            for observer in tuple(observers):
+                observer.task_added(self, task)
 
     # -------------------------------------------------------------- adding
     def accept(self, task: BackgroundTask, injector: Injecting | None = None) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
+from functools import partial
 from io import BytesIO
 from types import TracebackType
 from typing import Any, Self, TypedDict, Unpack, cast
+from urllib.parse import urlsplit
 
 import werkzeug.test
 from werkzeug.datastructures import Headers
 from werkzeug.test import ClientRedirectError, Cookie, EnvironBuilder
 from werkzeug.wrappers import Request
+from werkzeug.wsgi import get_current_url
 
 from wsgibg.datastructures import URL
+from wsgibg.testing._body import WatchedBody, quiet
 from wsgibg.testing._cookies import ClientCookies
 from wsgibg.testing._request import Pairs, RequestOptions, build, header_list, redirected
 from wsgibg.testing._response import TestResponse
@@ -71,7 +75,7 @@ class TestClient(werkzeug.test.Client):
         app: an `App`, a wrapped application, or any other.
         base_url: what paths are joined to.
         raise_server_exceptions: whether the error that a handler did not expect is raised in the
-            test; otherwise the response is a 500.
+            test; otherwise the response is what a browser would get.
         options: see `ClientOptions`.
 
     Example:
@@ -135,21 +139,16 @@ class TestClient(werkzeug.test.Client):
         )
         environ["wsgibg.errors"] = watch.errors
         with watch.watching():
-            try:
-                body, status, headers = super().run_wsgi_app(environ, buffered=buffered)
-            except Exception:
-                if self.raise_server_exceptions:
-                    raise
-                kind = Headers([("Content-Type", "text/plain; charset=utf-8")])
-                body, status, headers = (
-                    [b"Internal Server Error"],
-                    "500 INTERNAL SERVER ERROR",
-                    kind,
-                )
+            self._add_cookies_to_wsgi(environ)
+            app = self.application if self.raise_server_exceptions else quiet(self.application)
+            body, status, headers = werkzeug.test.run_wsgi_app(app, environ, buffered=buffered)
+            url = urlsplit(get_current_url(environ))
+            cookies = headers.getlist("Set-Cookie")
+            self._update_cookies_from_response(url.hostname or "localhost", url.path, cookies)
             if buffered:
                 self._settle(watch)
                 return body, status, headers
-        return _Watched(body, watch, self), status, headers
+        return WatchedBody(body, watch, partial(self._settle, watch)), status, headers
 
     def _settle(self, watch: Watch) -> None:
         drain = getattr(self.app, "drain", None)
@@ -362,38 +361,3 @@ class TestClient(werkzeug.test.Client):
         if given:
             kept = environ.get("HTTP_COOKIE")
             environ["HTTP_COOKIE"] = given if not kept or kept == given else f"{kept}; {given}"
-
-
-class _Watched:
-    """A body that is read step by step: closing it settles the call.
-
-    Args:
-        body: the application's.
-        watch: the call's.
-        client: the client.
-    """
-
-    def __init__(self, body: Iterable[bytes], watch: Watch, client: TestClient) -> None:
-        self._body = body
-        self._iterator = iter(body)
-        self._watch: Watch | None = watch
-        self._client = client
-
-    def __iter__(self) -> Self:
-        return self
-
-    def __next__(self) -> bytes:
-        if self._watch is None:
-            raise StopIteration
-        with self._watch.watching():
-            return next(self._iterator)
-
-    def close(self) -> None:
-        watch, self._watch = self._watch, None
-        if watch is None:
-            return
-        with watch.watching():
-            close = getattr(self._body, "close", None)
-            if close is not None:
-                close()
-            self._client._settle(watch)

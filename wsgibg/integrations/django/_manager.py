@@ -159,6 +159,7 @@ class Project(Calling, Overridable):
         self._overrides = Overrides(self._forget_plans)
         self.injector: Injector = Injector(self, self._overrides)
         self.tasks.injector = self.injector
+        self.tasks.strict = options.strict
         self.handlers: ExceptionHandlers = ExceptionHandlers()
         self.debug: bool = False
         self.strict: bool = options.strict
