@@ -25,8 +25,8 @@ from wsgibg.background import (
 )
 from wsgibg.exception_handlers import ExceptionHandlers
 from wsgibg.executors import Executor
-from wsgibg.integrations.django._connections import fresh_connections
 from wsgibg.integrations.django._settings import Options, read_options
+from wsgibg.integrations.django._surroundings import remember_thread, surround
 from wsgibg.integrations.django._transactions import (
     Parked,
     settled,
@@ -67,6 +67,7 @@ class DjangoTaskManager(TaskManager):
     def check(self, task: BackgroundTask, injector: Injecting | None = None) -> None:
         """Refuse a task that cannot be carried; have others wait for their transactions."""
         super().check(task, injector)
+        remember_thread(task)
         wait_for_commit(task)
 
     # -------------------------------------------------------------- the end of a request
@@ -207,10 +208,10 @@ def manager_of(tasks: BackgroundTasks) -> TaskManager:
 
 
 def carried_by(manager: TaskManager) -> None:
-    """Have tasks that a manager runs find fresh connections, and the hooks hear of them."""
+    """Have tasks that a manager runs find what Django gives requests, and the hooks hear."""
     if manager not in _carriers:
         _carriers.add(manager)
-        manager.around_task(fresh_connections)
+        manager.around_task(surround)
         for hook in _hooks:
             manager.on_task(hook)
 
