@@ -12,6 +12,7 @@ from weakref import WeakSet
 from django.core.signals import setting_changed
 
 from wsgibg._calling import Calling, Injecting
+from wsgibg._forwarding import HasTasks
 from wsgibg._injector import Injector
 from wsgibg._overrides import Overridable, Overrides
 from wsgibg._report import report
@@ -143,11 +144,11 @@ class DjangoTaskManager(TaskManager):
 
 
 # ------------------------------------------------------------------ the project's own
-class Project(Calling, Overridable):
-    """Who owns the requests of a Django project.
+class Project(Calling, HasTasks, Overridable):
+    """Who owns the requests of a Django project, as an `App` owns its own; see `project`.
 
     Args:
-        options: its setting.
+        options: what the setting says.
     """
 
     def __init__(self, options: Options) -> None:
@@ -176,10 +177,11 @@ _hooks: list[TaskHook] = []
 
 
 def project() -> Project:
-    """Who owns the requests of this project, made from its settings on first use.
+    """The project's counterpart of an `App`, made from its settings on first use.
 
     Returns:
-        What has ``tasks``, ``call()`` and, for tests, ``dependency_overrides``.
+        It has ``tasks`` (what `task_manager` gives), ``call()``, ``drain()``, ``shutdown()`` and
+        ``dependency_overrides``.
 
     Raises:
         ImproperlyConfigured: the setting ``WSGIBG`` is wrong.
