@@ -699,6 +699,24 @@ def test_tasks_that_come_before_it_in_the_outer_wrap(app, notes):
     assert notes == ["before", ("shop", None)]
 
 
+def test_the_collector_of_a_request_that_is_over(app, notes):
+    """An environ that is used again has one; the new request has its own."""
+    kept = []
+
+    named(app, notes)
+    BackgroundTasks(app)
+    own = App()
+
+    @own.get("/")
+    def keep():
+        kept.append(current_tasks())
+
+    client(own).get("/")
+    client(app).get("/", environ_overrides={"wsgibg.tasks": kept[0]})
+
+    assert notes == [("shop", None)]
+
+
 def test_mounted_in_an_app(app, notes):
     """One request, one collector: the app's manager carries the tasks, in Flask's contexts."""
     named(app, notes)
