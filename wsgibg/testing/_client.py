@@ -14,12 +14,11 @@ import werkzeug.test
 from werkzeug.datastructures import Headers
 from werkzeug.test import ClientRedirectError, Cookie, EnvironBuilder
 from werkzeug.wrappers import Request
-from werkzeug.wsgi import get_current_url
 
 from wsgibg.datastructures import URL
 from wsgibg.testing._body import WatchedBody, quiet
 from wsgibg.testing._cookies import ClientCookies
-from wsgibg.testing._request import Pairs, RequestOptions, build, header_list, redirected
+from wsgibg.testing._request import Pairs, RequestOptions, build, header_list, redirected, url_of
 from wsgibg.testing._response import TestResponse
 from wsgibg.testing._watch import Watch, drain_process
 
@@ -142,9 +141,9 @@ class TestClient(werkzeug.test.Client):
             self._add_cookies_to_wsgi(environ)
             app = self.application if self.raise_server_exceptions else quiet(self.application)
             body, status, headers = werkzeug.test.run_wsgi_app(app, environ, buffered=buffered)
-            url = urlsplit(get_current_url(environ))
             cookies = headers.getlist("Set-Cookie")
-            self._update_cookies_from_response(url.hostname or "localhost", url.path, cookies)
+            path = urlsplit(url_of(environ)).path
+            self._update_cookies_from_response(environ["SERVER_NAME"], path, cookies)
             if buffered:
                 self._settle(watch)
                 return body, status, headers
@@ -356,8 +355,10 @@ class TestClient(werkzeug.test.Client):
 
     def _add_cookies_to_wsgi(self, environ: dict[str, Any]) -> None:
         """Werkzeug's client replaces a ``Cookie`` header by its own cookies; here both are sent."""
-        given = environ.get("HTTP_COOKIE")
-        super()._add_cookies_to_wsgi(environ)
-        if given:
-            kept = environ.get("HTTP_COOKIE")
-            environ["HTTP_COOKIE"] = given if not kept or kept == given else f"{kept}; {given}"
+        known = {**environ, "HTTP_HOST": environ["SERVER_NAME"]}  # not what a test sends as Host
+        super()._add_cookies_to_wsgi(known)
+        given, kept = environ.pop("HTTP_COOKIE", ""), known.get("HTTP_COOKIE", "")
+        if kept == given or self._cookies is None:
+            kept = ""
+        if given or kept:
+            environ["HTTP_COOKIE"] = "; ".join(each for each in (kept, given) if each)

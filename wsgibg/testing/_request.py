@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping
 from io import BytesIO
 from pathlib import Path
 from typing import IO, Any, TypedDict
-from urllib.parse import urlencode, urlsplit, urlunsplit
+from urllib.parse import quote, urlencode, urlsplit, urlunsplit
 
 from werkzeug.datastructures import Authorization, FileStorage, Headers
 from werkzeug.test import EnvironBuilder
 
-__all__ = ["Pairs", "RequestOptions", "build", "header_list", "redirected"]
+__all__ = ["Pairs", "RequestOptions", "build", "header_list", "redirected", "url_of"]
 
 Pairs = Mapping[str, Any] | Iterable[tuple[str, Any]]
 
@@ -103,6 +103,19 @@ def build(
         headers=merged,
         **options,
     )
+
+
+def url_of(environ: Mapping[str, Any]) -> str:
+    """The URL that the client asked for, whatever its ``Host`` header said."""
+    scheme: str = environ["wsgi.url_scheme"]
+    host: str = environ["SERVER_NAME"]
+    port = str(environ["SERVER_PORT"])
+    if port != {"http": "80", "https": "443"}.get(scheme):
+        host = f"{host}:{port}"
+    path = f"{environ.get('SCRIPT_NAME', '')}{environ.get('PATH_INFO', '')}"
+    query: str = environ.get("QUERY_STRING", "")
+    path = quote(path.encode("latin-1"), safe="/!$&'()*+,;=:@~")
+    return urlunsplit((scheme, host, path, query, ""))
 
 
 def header_list(headers: Pairs | None) -> list[tuple[str, str]]:
@@ -231,7 +244,8 @@ def redirected(environ: dict[str, Any], status: int, location: str) -> EnvironBu
         location: where it leads; relative to the request.
     """
     stream = environ["wsgi.input"]
-    builder = EnvironBuilder.from_environ(environ)
+    known = {name: environ[name] for name in ("REMOTE_ADDR", "REMOTE_PORT") if name in environ}
+    builder = EnvironBuilder.from_environ(environ, environ_base=known)
     target = urlsplit(location)
     if target.netloc and target.netloc != builder.host:
         builder.headers.pop("Authorization", None)

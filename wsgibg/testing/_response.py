@@ -13,6 +13,7 @@ from werkzeug.datastructures import Headers
 from werkzeug.http import parse_cookie, parse_options_header
 
 from wsgibg.datastructures import URL
+from wsgibg.testing._request import url_of
 
 __all__ = ["HTTPStatusError", "ResponseHeaders", "TestResponse"]
 
@@ -144,7 +145,7 @@ class TestResponse(werkzeug.test.TestResponse):
     @property
     def url(self) -> URL:
         """What was asked, after redirects."""
-        return URL(self.request.url)
+        return URL(url_of(self.request.environ))
 
     @property
     def cookies(self) -> dict[str, str]:
