@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from inspect import iscoroutinefunction
-from typing import Any
+from types import new_class
+from typing import Any, TypeVar
 
 from django.core.exceptions import ImproperlyConfigured
 
@@ -22,6 +23,8 @@ from wsgibg.integrations.django._tasks_api import (
 )
 
 __all__ = ["MISSING", "TasksBackend"]
+
+B = TypeVar("B", bound=type)
 
 MISSING = (
     "wsgibg.integrations.django.TasksBackend needs Django's tasks. They come with Django 6; before"
@@ -74,7 +77,18 @@ def _current() -> BackgroundTasks | None:
     return None if tasks is None or tasks.sink is CLOSED else tasks
 
 
-class TasksBackend(BaseTaskBackend):  # type: ignore[misc]  # (Django has no types)
+def _derived(ours: B) -> B:
+    """Derive a class from Django's own as well, which has no types and need not be there."""
+    named = {name: getattr(ours, name) for name in ("__doc__", "__module__", "__qualname__")}
+    made: Any = new_class(
+        ours.__name__, (ours, BaseTaskBackend), exec_body=lambda names: names.update(named)
+    )
+    derived: B = made
+    return derived
+
+
+@_derived
+class TasksBackend:
     """Runs the tasks of ``django.tasks`` in this process, by the executors of ``WSGIBG``.
 
     In a request a task joins the request's collector: it runs after the response, and waits for
@@ -94,13 +108,17 @@ class TasksBackend(BaseTaskBackend):  # type: ignore[misc]  # (Django has no typ
             are in the package django-tasks.
     """
 
-    supports_async_task = True
-    supports_get_result = True
+    supports_async_task: bool = True
+    supports_get_result: bool = True
+    alias: str
+    options: dict[str, Any]
+    #: Django's own.
+    validate_task: Callable[[Any], None]
 
     def __init__(self, alias: str, params: Mapping[str, Any]) -> None:
         if not available:
             raise ImproperlyConfigured(MISSING)
-        super().__init__(alias, params)
+        super().__init__(alias, params)  # type: ignore[call-arg]  # (Django's)
         try:
             with_options(print, **self.options)
         except (TaskRefused, TypeError) as error:
