@@ -35,6 +35,7 @@ def configure() -> None:
         MIDDLEWARE=[MIDDLEWARE],
         ROOT_URLCONF="tests.integrations.django.site.urls",
         SECRET_KEY="x",
+        STATIC_URL="/static/",
         USE_TZ=True,
     )
     django.setup()

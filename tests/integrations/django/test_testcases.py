@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import threading
+from http.client import HTTPConnection
+
 from django.db import connection, transaction
 from django.http import HttpResponse
-from django.test import TestCase, TransactionTestCase
+from django.test import LiveServerTestCase, TestCase, TransactionTestCase
 
 from tests.integrations.django.site import urls
 from tests.integrations.django.site.models import Note
@@ -114,3 +117,26 @@ class InTestCase(Views, TestCase):
 
 class InTransactionTestCase(Views, TransactionTestCase):
     """The test commits."""
+
+
+class InLiveServer(Views, LiveServerTestCase):
+    """A server's threads answer, over a socket."""
+
+    def answer(self, work):
+        """Ask by HTTP; what ends the request may come a moment after its response."""
+        self.notes = []
+        ended = threading.Event()
+
+        def view(request):
+            work(self.notes.append)
+            current_tasks().add_task(ended.set)
+            return HttpResponse("hello")
+
+        urls.current = view
+        self.addCleanup(setattr, urls, "current", None)
+        connection = HTTPConnection(self.server_thread.host, self.server_thread.port, timeout=20)
+        connection.request("GET", "/")
+        assert connection.getresponse().read() == b"hello"
+        connection.close()
+        assert ended.wait(20)
+        return self.notes
