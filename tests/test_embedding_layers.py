@@ -305,3 +305,18 @@ def test_a_wrap_inside_an_app_inside_a_wrap(manager, notes, caplog):
     assert notes == [*succeeded("outer"), *succeeded("legacy")] * 2
     (record,) = [each for each in caplog.records if "wrapped twice" in each.message]
     assert "app() is wrapped twice" in record.message
+
+
+def test_a_collector_in_the_environ_that_belongs_to_nobody():
+    """Somebody's own, made by hand: the application carries its tasks itself."""
+    ran = []
+    app = App()
+
+    @app.get("/")
+    def read(tasks: BackgroundTasks):
+        tasks.add_task(ran.append, "task")
+
+    body = app(create_environ("/") | {"wsgibg.tasks": BackgroundTasks()}, lambda *_: None)
+    body.close()
+
+    assert ran == ["task"]

@@ -837,6 +837,21 @@ def test_a_task_that_is_given_what_will_be_closed(notes):
 
     with pytest.warns(ClosedResourceWarning, match='scope="tasks"'):
         get(view)
+
+    def note(each):
+        notes.append(each)
+
+    @inject
+    def later(tasks: BackgroundTasks, resource=Depends(closed)):
+        tasks.add_task(note, resource)
+
+    @inject
+    def earlier(tasks: BackgroundTasks):
+        tasks.add_task(note, 1)  # (what was added before is asked about again)
+        later()
+
+    with pytest.warns(ClosedResourceWarning, match='scope="tasks"'):
+        get(earlier)
     with pytest.raises(TaskRefused):
         client(wrap(serving(view), strict=True)).get("/")
 

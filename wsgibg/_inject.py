@@ -11,13 +11,13 @@ from typing import Any, TypeVar, overload
 from wsgibg._aio import lend, step
 from wsgibg._beside import Beside, Stepped
 from wsgibg._exits import Exit, leave_sync, swallowed
-from wsgibg._foreign import ForeignScope
+from wsgibg._foreign import ForeignScope, current_scope
 from wsgibg._interpret import STACKS, Walk, enter
 from wsgibg._scope import RequestScope
 from wsgibg._signature import context_of
 from wsgibg._steps import Call, Read
 from wsgibg._view import View
-from wsgibg.background import BackgroundTasks, source_var
+from wsgibg.background import BackgroundTasks, ask_always, source_var
 from wsgibg.exception_handlers import request_validation_exception_handler, text_of
 from wsgibg.exceptions import FastAPIError, HTTPException, RequestValidationError
 from wsgibg.params import Scope
@@ -120,13 +120,12 @@ def _request_of(place: str, names: tuple[str, ...]) -> ForeignScope:
     Raises:
         FastAPIError: there is none.
     """
-    source = source_var.get()
-    scope = source.sink if isinstance(source, BackgroundTasks) else source
-    if isinstance(scope, ForeignScope) and not scope.ended:
+    scope, source = current_scope(), source_var.get()
+    if scope is not None:
         return scope
     if source is None:
         why = "outside of a request. Serve its application inside wsgibg.wrap()"
-    elif isinstance(source, RequestScope) and not isinstance(source, ForeignScope):
+    elif isinstance(source, RequestScope):
         why = "by an App's own code. Let the handler or the called function declare Depends()"
     else:
         why = "after its request had ended. Let a background task declare Depends() itself"
@@ -240,7 +239,7 @@ class _ViewCall(Walk):
         if getattr(scope, name) is None:
             setattr(scope, name, [])
         getattr(scope, name).append(entry)
-        scope.collector().asks = True  # tasks are not to be given what will be closed
+        ask_always(scope.collector())  # tasks are not to be given what will be closed
         return value
 
     # -------------------------------------------------------------- leaving

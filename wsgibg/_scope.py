@@ -369,8 +369,9 @@ class RequestScope:
         # The application around this one marks the environ; a context variable would also be
         # there for what merely runs in the same thread.
         outer = self.outer or self.environ.get("wsgibg.tasks")
-        if after is None and outer is not None and outer is not tasks and outer.sink is not CLOSED:
-            self.owner.tasks.give_outwards(tasks, outcome, outer, outer.sink.owner.tasks)
+        around: Any = None if outer is None or outer is tasks else outer.sink
+        if after is None and outer is not None and around not in (None, CLOSED):
+            self.owner.tasks.give_outwards(tasks, outcome, outer, around.owner.tasks)
         else:
             self.owner.tasks.submit(tasks, outcome, after)
 

@@ -330,6 +330,12 @@ class _HandMade(BackgroundTasks):
 _HandMade.__name__ = _HandMade.__qualname__ = "BackgroundTasks"
 
 
+def ask_always(tasks: BackgroundTasks) -> None:
+    """Have its sink asked about every task from now on, whatever was added before."""
+    tasks.asks = True
+    tasks.known = _NOTHING
+
+
 def seal(tasks: BackgroundTasks) -> list[BackgroundTask]:
     """Refuse what would be added from now on.
 
@@ -341,8 +347,7 @@ def seal(tasks: BackgroundTasks) -> list[BackgroundTask]:
     """
     left, tasks.tasks = tasks.tasks, _SEALED
     tasks.sink = CLOSED
-    tasks.asks = True
-    tasks.known = _NOTHING
+    ask_always(tasks)
     return left
 
 

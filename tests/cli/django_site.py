@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-from django.conf import settings
+from django import conf
 from django.core.wsgi import get_wsgi_application
 
 from wsgibg import ThreadExecutor
 
-settings.configure(
-    MIDDLEWARE=["wsgibg.integrations.django.BackgroundTasksMiddleware"],
-    ROOT_URLCONF="tests.cli.django_site",
-    SECRET_KEY="x",
-    WSGIBG={"EXECUTOR": ThreadExecutor},
-)
 urlpatterns = []
-application = get_wsgi_application()
+
+
+def make():
+    """Set the project up, which a process can do once."""
+    conf.settings.configure(
+        MIDDLEWARE=["wsgibg.integrations.django.BackgroundTasksMiddleware"],
+        ROOT_URLCONF="tests.cli.django_site",
+        SECRET_KEY="x",
+        WSGIBG={"EXECUTOR": ThreadExecutor},
+    )
+    return get_wsgi_application()

@@ -143,7 +143,7 @@ def test_another_missing_module_is_not_taken_for_the_extra():
 @pytest.mark.parametrize(
     ("target", "said"),
     [
-        ("tests.cli.django_site:application", "django.WSGIHandler"),
+        ("tests.cli.django_site:make()", "django.WSGIHandler"),
         ("tests.cli.flask_site:app", "flask.Flask, wrapped"),
     ],
 )

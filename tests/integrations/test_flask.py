@@ -30,6 +30,8 @@ from wsgibg import (
 from wsgibg.embedding import inject
 from wsgibg.exceptions import FastAPIError
 from wsgibg.integrations.flask import BackgroundTasks, current_request
+from wsgibg.pytest_plugin import TaskFixture
+from wsgibg.testing import TestClient
 
 COLOUR = contextvars.ContextVar("colour", default="none")
 
@@ -266,6 +268,23 @@ def test_async_views(app, notes):
     assert client(app).get("/").text == "done"
 
     assert notes == ["shop"]
+
+
+def test_a_task_may_bring_the_request(app, notes):
+    """By Flask's own means, on purpose."""
+    BackgroundTasks(app)
+
+    @view(app, "/here")
+    def read():
+        current_tasks().add_task(
+            flask.copy_current_request_context(
+                lambda: notes.append((request.path, current_app.name))
+            )
+        )
+
+    client(app).get("/here")
+
+    assert notes == [("/here", "shop")]
 
 
 # --- the request ---------------------------------------------------------------------------
@@ -590,6 +609,43 @@ def test_overrides(app, notes):
     assert notes == [("fake", "fake")]
 
 
+# --- tests ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("mode", ["run", "collect", "off"])
+@pytest.mark.parametrize("executor", [InlineExecutor, ThreadExecutor])
+def test_the_fixture_of_the_plugin(app, notes, mode, executor):
+    """Tasks run in their contexts, at once or when they are told to, or not at all."""
+    background = BackgroundTasks(app, executor=executor())
+
+    @view(app)
+    def read():
+        current_tasks().add_task(lambda: notes.append((current_app.name, bool(request))))
+
+    with TaskFixture(mode) as tasks:
+        app.test_client().get("/", buffered=True)
+        background.drain()
+        assert len(tasks.added) == 1
+        assert len(notes) == (mode == "run")
+        if mode == "collect":
+            tasks.run_all()
+
+    background.drain()
+    assert notes == ([] if mode == "off" else [("shop", False)])
+
+
+def test_the_test_client_raises_what_a_task_raises(app):
+    """`wsgibg.testing.TestClient` around a Flask application."""
+    BackgroundTasks(app)
+
+    @view(app)
+    def read():
+        current_tasks().add_task(int, "x")
+
+    with pytest.raises(ValueError, match="invalid literal"):
+        TestClient(app).get("/")
+
+
 # --- one inside another --------------------------------------------------------------------
 
 
@@ -643,6 +699,24 @@ def test_tasks_that_come_before_it_in_the_outer_wrap(app, notes):
     assert notes == ["before", ("shop", None)]
 
 
+def test_the_collector_of_a_request_that_is_over(app, notes):
+    """An environ that is used again has one; the new request has its own."""
+    kept = []
+
+    named(app, notes)
+    BackgroundTasks(app)
+    own = App()
+
+    @own.get("/")
+    def keep():
+        kept.append(current_tasks())
+
+    client(own).get("/")
+    client(app).get("/", environ_overrides={"wsgibg.tasks": kept[0]})
+
+    assert notes == [("shop", None)]
+
+
 def test_mounted_in_an_app(app, notes):
     """One request, one collector: the app's manager carries the tasks, in Flask's contexts."""
     named(app, notes)
@@ -656,11 +730,12 @@ def test_mounted_in_an_app(app, notes):
 
 
 def test_an_app_inside(app, notes):
-    """What it collects runs with the other tasks, outside of any context of Flask."""
+    """What it collects runs like the other tasks, in a context of the application around it."""
     inner = App()
 
     @inner.get("/")
-    def read(found=Depends(lambda: current_tasks().add_task(lambda: notes.append("app")))):
+    def read():
+        current_tasks().add_task(lambda: notes.append(("app", current_app.name)))
         return "done"
 
     named(app, notes)
@@ -670,14 +745,16 @@ def test_an_app_inside(app, notes):
     client(app).get("/app/")
     client(app).get("/")
 
-    assert notes == ["app", ("shop", None)]
+    assert notes == [("app", "shop"), ("shop", None)]
 
 
 def test_a_shared_manager(app, notes):
     """An App and two Flask applications may share one; each task has its own context."""
     manager = TaskManager(InlineExecutor())
     own = App(tasks=manager)
-    own.add_api_route("/", lambda: current_tasks().add_task(lambda: notes.append("own")) and None)
+    own.add_api_route(
+        "/", lambda: current_tasks().add_task(lambda: notes.append(bool(current_app))) and None
+    )
     other = Flask("other")
     for each in (app, other):
         named(each, notes)
@@ -686,4 +763,4 @@ def test_a_shared_manager(app, notes):
     for each in (app, own, other):
         client(each).get("/")
 
-    assert notes == [("shop", None), "own", ("other", None)]
+    assert notes == [("shop", None), False, ("other", None)]

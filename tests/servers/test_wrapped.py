@@ -62,3 +62,18 @@ def test_every_behaviour_is_the_servers_to_answer(serve: Callable[..., Server]):
                 job.expect("returned" if succeeds else "error")
     for said in SAID.values():
         assert said in server.output()
+
+
+def test_injected_views(serve: Callable[..., Server]):
+    """Their dependencies are left after the body and before the tasks, or see the error."""
+    server = serve("gunicorn-gthread", "wrapped:application")
+    for place in ("view", "pooled-view"):
+        job = server.job(place)
+        assert server.ask(f"/{place}/?job={job.name}").body == b"hello"
+        job.expect("sent", "committed", "closed", "task")
+        failing = server.job(place)
+        assert server.ask(f"/{place}/raises?job={failing.name}").status == 500
+        failing.expect("rolled back")
+        assert server.ask(f"/{place}/").status == 500
+    assert server.output().count("view() failed (LookupError: the application raises)") == 2
+    assert "ViewValidationError" in server.output()

@@ -10,6 +10,7 @@ from django.http import HttpResponse
 from tests.integrations.django.conftest import by_client
 from wsgibg import BackgroundTasks, Depends, HTTPException, Query
 from wsgibg.embedding import inject
+from wsgibg.integrations.django import project
 
 
 @pytest.fixture
@@ -79,3 +80,28 @@ def test_an_error_is_shown_to_the_dependency(ask, notes):
 
     assert ask(view).status_code == 500
     assert notes == ["rolled back"]
+
+
+def test_dependencies_are_replaced_in_tests(ask, notes):
+    """Those of views and of tasks; `call` resolves them in a script."""
+
+    def colour():
+        return "red"
+
+    def paint(shade: str = Depends(colour)):
+        notes.append(shade)
+
+    @inject
+    def view(request, tasks: BackgroundTasks, shade: str = Depends(colour)):
+        tasks.add_task(paint)
+        return HttpResponse(shade)
+
+    assert ask(view).body == b"red"
+    project().dependency_overrides[colour] = lambda: "blue"
+    assert ask(view).body == b"blue"
+    project().call(paint)
+    project().dependency_overrides = None
+    project().call(paint)
+
+    assert notes == ["red", "blue", "blue", "red"]
+    assert project().drain() == []

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Annotated, Any
 from urllib.parse import parse_qsl
 from wsgiref.util import shift_path_info
 
 from evidence import FOLDER, note
 
-from wsgibg import ThreadExecutor, current_tasks, task, wrap
+from wsgibg import BackgroundTasks, Depends, Query, ThreadExecutor, current_tasks, task, wrap
+from wsgibg.embedding import inject
 
 TEXT = ("Content-Type", "text/plain")
 (FOLDER / "file.txt").write_bytes(b"hello")
@@ -87,7 +89,43 @@ def app(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
     return BODIES.get(kind, BODIES["list"])(environ)
 
 
+async def connect(job: Annotated[str, Query()]) -> AsyncIterator[str]:
+    await asyncio.sleep(0)
+    yield job
+    note(job, "closed")
+
+
+def transaction(job: Annotated[str, Depends(connect)]) -> Iterator[str]:
+    try:
+        yield job
+        note(job, "committed")
+    except LookupError:
+        note(job, "rolled back")
+        raise
+
+
+@inject
+def view(
+    environ: dict[str, Any],
+    start_response: Callable[..., Any],
+    job: Annotated[str, Depends(transaction)],
+    tasks: BackgroundTasks,
+) -> Any:
+    """A view with dependencies that are left after its body."""
+    tasks.add_task(note, job, "task")
+    if environ["PATH_INFO"] == "/raises":
+        raising()
+    start_response("200 OK", [TEXT])
+    return body_of(job)
+
+
+def body_of(job: str) -> Iterator[bytes]:
+    yield b"hello"
+    note(job, "sent")
+
+
 APPS = {"bare": app, "inline": wrap(app), "pooled": wrap(app, executor=ThreadExecutor())}
+APPS |= {"view": wrap(view), "pooled-view": wrap(view, executor=ThreadExecutor())}
 
 
 def application(environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:

@@ -12,6 +12,7 @@ from weakref import WeakSet
 from django.core.signals import setting_changed
 
 from wsgibg._calling import Calling, Injecting
+from wsgibg._forwarding import HasTasks
 from wsgibg._injector import Injector
 from wsgibg._overrides import Overridable, Overrides
 from wsgibg._report import report
@@ -25,8 +26,8 @@ from wsgibg.background import (
 )
 from wsgibg.exception_handlers import ExceptionHandlers
 from wsgibg.executors import Executor
-from wsgibg.integrations.django._connections import fresh_connections
 from wsgibg.integrations.django._settings import Options, read_options
+from wsgibg.integrations.django._surroundings import remember_thread, surround
 from wsgibg.integrations.django._transactions import (
     Parked,
     settled,
@@ -67,6 +68,7 @@ class DjangoTaskManager(TaskManager):
     def check(self, task: BackgroundTask, injector: Injecting | None = None) -> None:
         """Refuse a task that cannot be carried; have others wait for their transactions."""
         super().check(task, injector)
+        remember_thread(task)
         wait_for_commit(task)
 
     # -------------------------------------------------------------- the end of a request
@@ -142,11 +144,11 @@ class DjangoTaskManager(TaskManager):
 
 
 # ------------------------------------------------------------------ the project's own
-class Project(Calling, Overridable):
-    """Who owns the requests of a Django project.
+class Project(Calling, HasTasks, Overridable):
+    """Who owns the requests of a Django project, as an `App` owns its own; see `project`.
 
     Args:
-        options: its setting.
+        options: what the setting says.
     """
 
     def __init__(self, options: Options) -> None:
@@ -176,10 +178,11 @@ _hooks: list[TaskHook] = []
 
 
 def project() -> Project:
-    """Who owns the requests of this project, made from its settings on first use.
+    """The project's counterpart of an `App`, made from its settings on first use.
 
     Returns:
-        What has ``tasks``, ``call()`` and, for tests, ``dependency_overrides``.
+        It has ``tasks`` (what `task_manager` gives), ``call()``, ``drain()``, ``shutdown()`` and
+        ``dependency_overrides``.
 
     Raises:
         ImproperlyConfigured: the setting ``WSGIBG`` is wrong.
@@ -208,10 +211,10 @@ def manager_of(tasks: BackgroundTasks) -> TaskManager:
 
 
 def carried_by(manager: TaskManager) -> None:
-    """Have tasks that a manager runs find fresh connections, and the hooks hear of them."""
+    """Have tasks that a manager runs find what Django gives requests, and the hooks hear."""
     if manager not in _carriers:
         _carriers.add(manager)
-        manager.around_task(fresh_connections)
+        manager.around_task(surround)
         for hook in _hooks:
             manager.on_task(hook)
 

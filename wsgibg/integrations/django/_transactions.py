@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable
 from contextvars import ContextVar
 from typing import Any, Literal
 
-from asgiref.sync import SyncToAsync
 from django.db import connections
 
 from wsgibg._ending import rescue
@@ -122,9 +121,6 @@ def wait_for_commit(task: BackgroundTask) -> None:
     using = context.get(using_var)
     if using is not None:
         context.run(using_var.set, None)  # what the task adds itself chooses anew
-    # A task outlives the thread that asgiref keeps for its request, and waits for none.
-    context.run(SyncToAsync.thread_sensitive_context.set, None)  # type: ignore[arg-type]
-    context.run(SyncToAsync.deadlock_context.set, False)
     waits: tuple[Wait, ...] = ()
     if task.options is None or task.options.when != "always":
         found = (

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import Context, ContextVar
 from typing import Any
+from weakref import WeakSet
 
 from flask import Flask, has_request_context
 
@@ -21,23 +22,43 @@ _APP, _REQUEST = "flask.app_ctx", "flask.request_ctx"
 _app_var: ContextVar[Flask | None] = ContextVar("wsgibg.flask.app", default=None)
 
 
-def carry(manager: TaskManager) -> None:
-    """Have the tasks that a manager carries run in contexts of their Flask applications."""
-    if in_app_context not in manager.surroundings:
-        manager.around_task(in_app_context)
-        manager.prepare_task(detach)
+class _AppContexts:
+    """Pushes a context of a task's application, and pops it: what is torn down then, is."""
 
+    def __init__(self) -> None:
+        #: The applications whose tasks the manager carries.
+        self.apps: WeakSet[Flask] = WeakSet()
 
-@contextmanager
-def in_app_context(task: BackgroundTask) -> Iterator[None]:
-    """Push a context of the task's application, and pop it: what is torn down then, is."""
-    del task
-    app = _app_var.get()
-    if app is None:
-        yield
-    else:
-        with app.app_context():
+    @contextmanager
+    def __call__(self, task: BackgroundTask) -> Iterator[None]:
+        """Surround an attempt; a task that does not know its application has the only one."""
+        del task
+        app = _app_var.get()
+        if app is None and len(self.apps) == 1:
+            (app,) = self.apps
+        if app is None:
             yield
+        else:
+            with app.app_context():
+                yield
+
+
+def carry(manager: TaskManager, app: Flask | None = None) -> None:
+    """Have the tasks that a manager carries run in contexts of their Flask applications.
+
+    Args:
+        manager: the manager.
+        app: an application whose tasks it carries.
+    """
+    found = [each for each in manager.surroundings if isinstance(each, _AppContexts)]
+    if found:
+        contexts = found[0]
+    else:
+        contexts = _AppContexts()
+        manager.around_task(contexts)
+        manager.prepare_task(detach)
+    if app is not None:
+        contexts.apps.add(app)
 
 
 def detach(task: BackgroundTask) -> None:

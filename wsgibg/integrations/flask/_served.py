@@ -12,7 +12,7 @@ from werkzeug.exceptions import HTTPException
 
 from wsgibg._foreign import ForeignTasks, current_scope
 from wsgibg._injector import Injector
-from wsgibg.background import BackgroundTasks
+from wsgibg.background import BackgroundTasks, ask_always
 from wsgibg.embedding import WrappedApp
 from wsgibg.exception_handlers import text_of
 from wsgibg.integrations.flask._context import carry
@@ -39,6 +39,7 @@ class ServedFlask(WrappedApp):
             tasks.injector = injector
         self.injector = injector
         self.flask = injector.flask = flask
+        carry(tasks, flask)
         flask.wsgi_app = self  # type: ignore[method-assign]
         for name in ("handle_user_exception", "handle_exception"):
             setattr(flask, name, _giving_up(getattr(flask, name)))
@@ -46,8 +47,15 @@ class ServedFlask(WrappedApp):
     def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Any:
         """Answer a request; where an application around this one has it, that one runs tasks."""
         if _KEY in environ:
-            _join(environ[_KEY])
+            self._join(environ[_KEY])
         return super().__call__(environ, start_response)
+
+    def _join(self, outer: BackgroundTasks) -> None:
+        """Have the manager of the application around this one run tasks in their contexts, too."""
+        app = outer.app if isinstance(outer, ForeignTasks) else getattr(outer.sink, "owner", None)
+        if app is not None:
+            carry(app.tasks, self.flask)
+            ask_always(outer)  # it may have been made before that
 
 
 class _InContext(Injector):
@@ -59,14 +67,6 @@ class _InContext(Injector):
         """Call a function at once; see `wsgibg._calling.Calling.call`."""
         with nullcontext() if current_app == self.flask else self.flask.app_context():
             return super().call(func, args, kwargs)
-
-
-def _join(outer: BackgroundTasks) -> None:
-    """Have the manager of the application around this one run tasks in their contexts, too."""
-    app = outer.app if isinstance(outer, ForeignTasks) else getattr(outer.sink, "owner", None)
-    if app is not None:
-        carry(app.tasks)
-        outer.asks = True  # it may have been made before that
 
 
 def _giving_up(handle: Callable[..., Any]) -> Callable[..., Any]:

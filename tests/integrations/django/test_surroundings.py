@@ -1,9 +1,11 @@
-"""Database connections of tasks: none is left open, and none that somebody uses is closed."""
+"""What tasks find: connections that work, none left open, and what was active in the view."""
 
 from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import contextmanager
+from zoneinfo import ZoneInfo
 
 import pytest
 from asgiref.sync import SyncToAsync, ThreadSensitiveContext, sync_to_async
@@ -11,12 +13,25 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.db import connection, transaction
 from django.http import HttpResponse
 from django.test import AsyncClient, override_settings
+from django.urls import path, reverse
+from django.urls.base import get_script_prefix, set_script_prefix
+from django.utils import timezone, translation
 
 from tests.integrations.django.site.models import Note
 from tests.support import client, wait_for
 from wsgibg import InlineExecutor, ThreadExecutor, current_tasks
 from wsgibg.background import request_collector
 from wsgibg.integrations.django import task_manager
+
+
+@contextmanager
+def override_script_prefix(prefix):
+    before = get_script_prefix()
+    set_script_prefix(prefix)
+    try:
+        yield
+    finally:
+        set_script_prefix(before)
 
 
 def add(task):
@@ -202,3 +217,38 @@ def test_an_async_task_of_an_asgi_request(serve, way):
 
     assert Seen.count == 0
     wait_for(lambda: Seen.wrapper.connection is None)
+
+
+@pytest.mark.parametrize("executor", [InlineExecutor, ThreadExecutor])
+def test_a_task_finds_what_was_active(serve, executor):
+    """Language, time zone and script prefix are the view's, in every thread; none outlasts it."""
+    seen = []
+    zone = ZoneInfo("Asia/Tokyo")
+
+    def look():
+        seen.append((translation.get_language(), timezone.get_current_timezone(), reverse(view)))
+
+    def change():
+        translation.activate("fr")
+        timezone.deactivate()
+
+    def view(request):
+        tasks = current_tasks()
+        with translation.override("nl"), timezone.override(zone), override_script_prefix("/shop/"):
+            for task in (look, change, look):
+                tasks.add_task(task)
+        with translation.override(None):
+            tasks.add_task(look)
+        return HttpResponse("hello")
+
+    made = executor()
+    serve(view)
+    urls = type("urls", (), {"urlpatterns": [path("", view)]})
+    with override_settings(WSGIBG={"EXECUTOR": made}, ROOT_URLCONF=urls):
+        client(WSGIHandler()).get("/")
+        assert task_manager().drain() == []
+    made.shutdown()
+
+    assert seen[:2] == [("nl", zone, "/shop/")] * 2
+    assert (seen[2][0], seen[2][2]) == (None, "/")
+    assert translation.get_language() == "en-us"
