@@ -20,6 +20,7 @@ from wsgibg import (
     task,
 )
 from wsgibg._observers import Observer, observe, observers, unobserve
+from wsgibg.background import request_collector
 
 
 @contextmanager
@@ -142,6 +143,25 @@ def test_a_base_observer_changes_nothing():
         assert app.drain(10) == []
 
     assert ran == [1, 1]
+
+
+def test_a_task_that_was_added_outside_of_a_request():
+    """It is shown, and its batch can be taken aside."""
+
+    class Taking(Notes):
+        def executor_for(self, batch: Any, executor: Any) -> Any:
+            return store
+
+    store, notes = Store(), Taking()
+    manager = App().tasks
+
+    with watching(notes):
+        tasks = request_collector(manager, asks=True)
+        tasks.adopt(BackgroundTask(int, "1"))
+        manager.submit(tasks)
+
+    assert notes.heard == [("added", manager, "builtins.int")]
+    assert store.asked == ["submit"]
 
 
 class Store(Executor):

@@ -241,6 +241,23 @@ def test_assert_added(suite):
     done.assert_outcomes(passed=1)
 
 
+def test_a_mock(suite):
+    """It has every attribute, and is a function like any other."""
+    done = suite("""
+        def test_it(background_tasks, monkeypatch):
+            from unittest.mock import Mock
+            mock = Mock(return_value=None)
+            monkeypatch.setattr(shop, "send", mock)
+            TestClient(app).post("/plain/ada")
+            background_tasks.assert_added(mock, "ada")
+            mock.assert_called_once_with("ada")
+            with pytest.raises(AssertionError):
+                background_tasks.assert_added(mock, "bob")
+    """)
+
+    done.assert_outcomes(passed=1)
+
+
 def test_the_message_of_assert_added(suite):
     """What was added instead, and the line of the user's code that did it."""
     done = suite("""

@@ -267,7 +267,7 @@ class BackgroundTasks:
             special = each.special
             if (self.asks or special) and self.sink is not None:
                 self.sink.accept(each)
-            self.has_options = self.has_options or special
+            self.has_options = self.has_options or special or bool(observers)
             self.tasks.append(each)
 
     def _open_end(self) -> BackgroundTasks:

@@ -75,7 +75,17 @@ def _shown(value: Any) -> str:
 
 
 def _call_of(task: BackgroundTask) -> _Call:
+    # (asked of the classes: a Mock has every attribute)
+    stands_for = getattr(type(task.func), "stands_for", None)
+    if stands_for is not None:  # a backend's object in place of a call (Django's tasks)
+        func, args, kwargs = stands_for(task.func)
+        return _Call(func, tuple(args), kwargs)
     return _Call(task.func, task.args, task.kwargs)
+
+
+def _function_of(func: Any) -> Any:
+    """The function of a `Task`, or of a task of Django's."""
+    return func.func if hasattr(type(func), "enqueue") else unwrap(func)[0]
 
 
 def _where(task: BackgroundTask, place: Place | None) -> str:
@@ -169,7 +179,7 @@ class TaskFixture:
         """Fail the test unless a call of a function was added.
 
         Args:
-            func: the function, or the `wsgibg.background.Task` that was made of it.
+            func: the function, or the `wsgibg.background.Task` (or Django's) that was made of it.
             args: the arguments of the call. Without any (and without keywords), a call with any
                 arguments will do.
             kwargs: its keyword arguments. They may stand for positional ones and the other way
@@ -182,11 +192,12 @@ class TaskFixture:
             AssertionError: none does; with what was added instead, and where.
         """
         __tracebackhide__ = True
-        wanted = _Call(unwrap(func)[0], args, kwargs)
+        wanted = _Call(_function_of(func), args, kwargs)
         any_arguments = not args and not kwargs
         for task in self.added:
-            if task.func == wanted.func and (
-                any_arguments or _call_of(task).arguments() == wanted.arguments()
+            call = _call_of(task)
+            if call.func == wanted.func and (
+                any_arguments or call.arguments() == wanted.arguments()
             ):
                 return task
         raise AssertionError(self._instead(wanted, any_arguments=any_arguments))
@@ -202,7 +213,8 @@ class TaskFixture:
             )
         lines = [f"{call} was not added. What was:"]
         lines += [f"  {_call_of(task)}, {_where(task, place)}" for task, place in recorded]
-        if any(task.name == name and task.func != wanted.func for task, _ in recorded):
+        calls = [_call_of(task) for task, _ in recorded]
+        if any(call.func != wanted.func and name_of(call.func) == name for call in calls):
             lines.append(
                 f"There are two functions of the name {name}: was it patched, or its module"
                 " imported twice?"

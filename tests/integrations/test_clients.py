@@ -206,6 +206,48 @@ def test_django(pytester):
     done.assert_outcomes(passed=15)
 
 
+DJANGO_TASKS = """
+    import pytest
+    import django
+    from django import conf
+
+    old = django.VERSION < (6,)
+    tasks = pytest.importorskip("django_tasks" if old else "django.tasks")
+    conf.settings.configure(
+        SECRET_KEY="x",
+        INSTALLED_APPS=["django_tasks"] if old else [],
+        TASKS={"default": {"BACKEND": "wsgibg.integrations.django.TasksBackend"}},
+    )
+    django.setup()
+    sent = []
+
+    @tasks.task
+    def send(to):
+        sent.append(to)
+
+    def test_it(background_tasks):
+        background_tasks.mode = "collect"
+        send.enqueue("ada")
+        background_tasks.assert_added(send)
+        background_tasks.assert_added(send.func, to="ada")
+        with pytest.raises(AssertionError, match=r"send\\('ada'\\), added at .*it.py:[0-9]+ in"):
+            background_tasks.assert_added(send, "bob")
+        assert sent == []
+        background_tasks.run_all()
+        assert sent == ["ada"]
+"""
+
+
+def test_djangos_own_tasks(pytester):
+    """The fixture knows the function and the arguments that were enqueued."""
+    pytest.importorskip("django")
+    pytester.makepyfile(test_it=DJANGO_TASKS)
+
+    done = pytester.runpytest_subprocess("-p", "pytest_wsgibg", "-p", "no:django")
+
+    done.assert_outcomes(passed=1)
+
+
 def test_our_client_and_a_framework(site):
     """Flask's object knows nothing of the manager; the process does."""
     assert TestClient(site).post("/send/ada").text == "sent"

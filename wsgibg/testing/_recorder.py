@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from types import FrameType
 from typing import Any, Literal, NamedTuple, get_args
 
 from wsgibg._attempt import leave_batch, run_batch
@@ -19,7 +20,7 @@ __all__ = ["Mode", "Place", "Recorder"]
 Mode = Literal["run", "collect", "off"]
 
 #: Whose code is no user's, where tasks are added for a user.
-_LIBRARIES = ("wsgibg", "django")
+_LIBRARIES = ("wsgibg", "django", "django_tasks")
 
 
 class Place(NamedTuple):
@@ -36,17 +37,18 @@ class Place(NamedTuple):
 
 
 def _place() -> Place | None:
-    """Where the user's code called `add_task`; None if the task was made somewhere else."""
-    frame = sys._getframe(1)
-    asked = False
-    while frame.f_back is not None:
+    """Where the user's code added the task (Django: enqueued it); None if it was made before."""
+    frame: FrameType | None = sys._getframe(1)
+    called = set()
+    while frame is not None:
         if frame.f_globals.get("__name__", "").partition(".")[0] not in _LIBRARIES:
-            return Place(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname)
-        asked = asked or frame.f_code.co_name == "add_task"
-        if not asked and frame.f_code.co_name in ("adopt", "respond"):
-            break  # it came with a collector or a response that was made before
+            break
+        called.add(frame.f_code.co_name)
         frame = frame.f_back
-    return None
+    # If not, it came with a collector or a response that was made before.
+    if frame is None or called.isdisjoint(("add_task", "enqueue")):
+        return None
+    return Place(frame.f_code.co_filename, frame.f_lineno, frame.f_code.co_qualname)
 
 
 class _Kept(Executor):

@@ -43,6 +43,11 @@ class _Call:
         self.__name__ = task.func.__name__
         self.__qualname__ = task.func.__qualname__
 
+    def stands_for(self) -> tuple[Any, Any, Any]:
+        """The function and the arguments that it calls it with, for a test that asks."""
+        result = self.entry.result
+        return self.task.func, result.args, result.kwargs
+
     def made(self) -> Any:
         """What the function returns when it is called."""
         result = self.entry.result
