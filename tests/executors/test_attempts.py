@@ -24,6 +24,7 @@ from wsgibg import (
     InlineExecutor,
     TaskManager,
     ThreadExecutor,
+    _alarm,
     _attempt,
     current_task,
     current_tasks,
@@ -579,6 +580,64 @@ def test_a_later_attempt_that_adds_for_ever_is_lost_in_the_first(manager, monkey
     submit(manager, (task(again, retries=1, backoff=0.01), 0))
     wait_for(lambda: len(ends) == 2, 10, "both are told")
     assert [each[1] for each in ends] == [1, 1]
+
+
+# --- where no thread can be started ---------------------------------------------------------
+
+
+@pytest.fixture(name="no_threads")
+def _no_threads(monkeypatch):
+    """`no_threads(meanwhile)`: the process has as many threads as it may have."""
+
+    def begin(meanwhile=int):
+        def refuse(_):
+            meanwhile()
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(_alarm, "_alarms", {})  # one that has no thread yet
+        monkeypatch.setattr(threading.Thread, "start", refuse)
+
+    return begin
+
+
+def test_a_retry_that_nobody_can_wait_for_is_lost(no_threads):
+    """It is told once, and nothing of it is left."""
+    executor = InlineExecutor()
+    manager = TaskManager(executor)
+    ends = heard(manager)
+    submit(manager, print)
+    executor._open()
+    no_threads()
+    submit(manager, (task(fail, retries=3), 1))
+    assert ends == [
+        ("lost", 2, 1, """its executor failed (RuntimeError("can't start new thread"))"""),
+    ]
+    assert not executor._pool.postponed
+    assert not executor._pool.unended
+
+
+def test_nor_is_one_told_twice_that_is_given_up_at_this_moment(no_threads):
+    """The end of the process has come in between."""
+    executor = InlineExecutor()
+    manager = TaskManager(executor)
+    ends = heard(manager)
+    submit(manager, print)
+    pool = executor._open()
+    no_threads(lambda: pool.give_up(-math.inf))
+    submit(manager, (task(fail, retries=3), 1))
+    ((*end, reason),) = ends
+    assert end == ["lost", 2, 1]
+    assert "was to be tried again" in reason
+
+
+def test_a_timeout_that_nobody_can_watch_is_warned_of(no_threads, caplog):
+    """The task runs all the same."""
+    manager, ran = TaskManager(InlineExecutor()), []
+    submit(manager, print)
+    no_threads()
+    submit(manager, (task(ran.append, timeout=60), 1))
+    assert ran == [1]
+    assert "Nobody watches the timeout of background task" in caplog.text
 
 
 # --- timeouts ------------------------------------------------------------------------------
