@@ -282,6 +282,48 @@ def test_a_durable_executor_holds_before_the_first_byte(notes):
     assert notes == ["hold", "task"]
 
 
+def test_tasks_of_a_generator_are_held_before_their_chunk(notes):
+    """An application that is a generator function begins with its first chunk."""
+
+    def app(environ, start_response):
+        current_tasks().add_task(notes.append, "task")
+        start_response("200 OK", TEXT)
+        yield b"one"
+        notes.append("one sent")
+        current_tasks().add_task(notes.append, "second")
+        yield b"two"
+
+    body = start(wrap(app, executor=Durable(notes)))
+    chunks = [next(body)]
+    assert notes == ["hold"]
+    chunks += body
+    body.close()
+
+    assert chunks == [b"one", b"two"]
+    assert notes == ["hold", "one sent", "hold", "task", "second"]
+
+
+def test_an_end_that_fails_is_not_the_servers(notes, caplog, monkeypatch):
+    """It would cut the response off; the tasks are reported as lost."""
+
+    def app(environ, start_response):
+        current_tasks().add_task(notes.append, "task")
+        start_response("200 OK", TEXT)
+        return [b"hello"]
+
+    def fail(*_, **__):
+        raise LookupError("no way out")
+
+    wrapped = wrap(app)
+    monkeypatch.setattr(wrapped.tasks, "submit", fail)
+    body = start(wrapped)
+    assert b"".join(body) == b"hello"
+    body.close()
+
+    assert notes == []
+    assert "was lost: the end of its request failed (LookupError: no way out)" in caplog.text
+
+
 def test_a_batch_that_cannot_be_held_fails_the_request(notes, caplog):
     """The server answers with an error; the task is dropped."""
 

@@ -260,6 +260,16 @@ def test_nor_does_what_its_thread_has_seen_before_it_was_cancelled():
     assert waiting_in(alarm) == 0
 
 
+def test_a_call_that_would_end_its_thread_is_logged(caplog):
+    """Others wait for the same thread."""
+    alarm, done = Alarm(), threading.Event()
+    alarm.at(time.monotonic(), sys.exit)
+    alarm.at(time.monotonic() + 0.01, done.set)
+
+    assert done.wait(10)
+    assert "SystemExit" in caplog.text
+
+
 def test_its_thread_ends_when_nothing_waits():
     """Also where what it waits for is cancelled; and there is another for what comes then."""
     alarm = Alarm()

@@ -343,8 +343,8 @@ def test_a_body_that_raises_without_tasks():
     body.close()
 
 
-def test_a_body_that_raises_is_closed_once(executor, notes):
-    """Also when its close raises then, which is what the server gets."""
+def test_a_body_that_raises_is_closed_once(executor, notes, caplog):
+    """Also when its close raises then, which is logged: the server gets the first error."""
 
     class Body:
         def __iter__(self):
@@ -359,10 +359,11 @@ def test_a_body_that_raises_is_closed_once(executor, notes):
 
     wrapped = wrap(started(Body, notes), executor=executor)
     body = start(wrapped)
-    with pytest.raises(OSError, match="stuck"):
+    with pytest.raises(LookupError, match="lost"):
         next(body)
     body.close()
 
+    assert "OSError: stuck" in caplog.text
     assert ended(wrapped, notes) == ["closed", "error", "always"]
 
 

@@ -133,7 +133,7 @@ class Alarm:
             while (call := self.next()) is not None:
                 try:
                     call()
-                except Exception:
+                except BaseException:  # SystemExit as well: others wait for this thread
                     log.exception("%r failed when its time had come.", call)
                 del call
             self.token.append(True)

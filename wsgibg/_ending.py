@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import atexit
+import logging
 import sys
 from collections.abc import Callable, Mapping
 from contextvars import Context
@@ -17,6 +18,8 @@ from werkzeug.wsgi import ClosingIterator, FileWrapper
 from wsgibg._aio import run
 
 __all__ = ["Ending", "StreamEnding", "is_whole", "rescue"]
+
+log: logging.Logger = logging.getLogger("wsgibg.app")
 
 
 def is_whole(body: Any, environ: Mapping[str, Any]) -> bool:
@@ -156,6 +159,8 @@ class StreamEnding(ClosingIterator):
             if scope is not None:
                 try:
                     self._close_body()
+                except Exception:
+                    log.exception("A body that had broken could not be closed.")
                 finally:
                     scope.stream_failed(error, context)
             raise

@@ -201,6 +201,8 @@ class ForeignScope(RequestScope):
             self.hand_over(delivered=delivered, after=after)
             if left is not None and not isinstance(left, Exception) and raised_by_signal(left):
                 raise left
+        except Exception as failure:  # noqa: BLE001 (told, with each task)
+            self.end_failed(failure)
         finally:
             del error, left  # a traceback may keep this frame
 
@@ -308,13 +310,13 @@ class ForeignEnding(ClosingIterator):
         token = _set(tasks)
         try:
             chunk = next(self._iterator, _END)
+            if tasks._sink is not None:
+                self._watch(tasks)
         except BaseException as error:
             self._broke(tasks, error)
             raise
         finally:
             _reset(token)
-        if tasks._sink is not None:
-            self.__class__ = WatchedEnding
         if chunk is _END:
             self._iterator = _SPENT
         return chunk
@@ -338,6 +340,13 @@ class ForeignEnding(ClosingIterator):
         if (close := getattr(body, "close", None)) is not None:
             close()
 
+    def _watch(self, tasks: ForeignTasks) -> None:
+        """See that tasks are not lost, be it by a server or by the end of the process."""
+        self.__class__ = WatchedEnding
+        manager = tasks.app.tasks
+        if manager.holds and tasks.tasks:
+            manager.hold(tasks)  # before the chunk is sent; a generator begins with the first
+
     def _broke(self, tasks: ForeignTasks, error: BaseException) -> None:
         scope = tasks.scope
         if scope is None:
@@ -345,6 +354,8 @@ class ForeignEnding(ClosingIterator):
         self.__class__ = WatchedEnding
         try:
             self._close_body()
+        except Exception:
+            log.exception("A body that had broken could not be closed.")
         finally:
             scope.broke(error)
 

@@ -311,15 +311,18 @@ class RequestScope:
                 self.hand_over(delivered=delivered, after=self._after(context) if waits else None)
             if left is not None and not isinstance(left, Exception) and raised_by_signal(left):
                 raise left
-        except Exception as error:
-            # Whatever it is, the server must not hear of it: it would cut the response off.
-            log.exception("The end of a request failed.")
-            self.tell(error)
-            reason = f"the end of its request failed ({text_of(error)})"
-            for task in seal(self.collector()):
-                report(self.owner.tasks, "lost", task, reason)
+        except Exception as error:  # noqa: BLE001 (told, with each task)
+            self.end_failed(error)
         finally:
             del left  # its traceback keeps this frame
+
+    def end_failed(self, error: Exception) -> None:
+        """Tell of it; the server must not hear of it: it would cut the response off."""
+        log.error("The end of a request failed.", exc_info=error)
+        self.tell(error)
+        reason = f"the end of its request failed ({text_of(error)})"
+        for task in seal(self.collector()):
+            report(self.owner.tasks, "lost", task, reason)
 
     def _leave(self, context: Context) -> BaseException | None:
         """Run async exits after the response; a loop that is gone fails them."""

@@ -261,7 +261,14 @@ class BackgroundTasks:
     def adopt_all(self, tasks: Iterable[BackgroundTask]) -> None:
         """Add tasks that were made elsewhere, each as if it were added here."""
         if self.forward is not None:
-            self._open_end().adopt_all(tasks)
+            for each in tasks:
+                end = self._open_end()
+                try:
+                    end.adopt_all((each,))
+                except TaskRefused:
+                    if end is (here := self._open_end()):
+                        raise
+                    here.adopt_all((each,))  # the other one has ended just now
             return
         for each in tasks:
             special = each.special
