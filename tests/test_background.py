@@ -27,7 +27,7 @@ from wsgibg import (
     task,
 )
 from wsgibg._calls import binds, check_call
-from wsgibg.background import request_collector, seal
+from wsgibg.background import request_collector, seal, source_var
 from wsgibg.exceptions import FastAPIError, TaskRefused
 
 COLOUR = contextvars.ContextVar("colour", default="none")
@@ -605,6 +605,29 @@ def test_inside_a_task_current_tasks_is_its_batch():
 
 
 # --- a model -------------------------------------------------------------------------------
+
+
+def test_a_batch_that_ends_while_a_task_is_added_leaves_it_to_the_adders_own():
+    """A task of the same request may run longer, in a later attempt: its own batch goes on."""
+
+    class Ending:
+        def accept(self, task):
+            if task.func is not str:
+                raise TaskRefused("not this one")
+            seal(batch)
+
+    batch = request_collector(Ending(), asks=True)
+    here = request_collector(None)
+    tasks = request_collector(None)
+    tasks.hand_on_to(batch)
+    context = contextvars.copy_context()
+    context.run(source_var.set, here)
+
+    with pytest.raises(TaskRefused, match="not this one"):
+        context.run(tasks.add_task, int)
+    added = context.run(tasks.add_task, str)
+
+    assert here.tasks == [added]
 
 
 class Collecting(RuleBasedStateMachine):
