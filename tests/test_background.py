@@ -607,6 +607,13 @@ def test_inside_a_task_current_tasks_is_its_batch():
 # --- a model -------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("given", ["shop", 3, [print]], ids=["text", "a number", "functions"])
+def test_a_collector_of_something_else_is_refused(given):
+    """A list of functions, or the application that Flask's extension takes."""
+    with pytest.raises(TypeError, match=r"takes a list of BackgroundTask.*integrations.flask"):
+        BackgroundTasks(given)
+
+
 def test_a_batch_that_ends_while_a_task_is_added_leaves_it_to_the_adders_own():
     """A task of the same request may run longer, in a later attempt: its own batch goes on."""
 

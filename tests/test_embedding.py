@@ -717,3 +717,31 @@ def test_a_look_at_each_task_as_it_is_added(notes):
     client(wrapped).get("/")
 
     assert notes == ["more", "view", "append", "more"]
+
+
+# --- what it is given ----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("app", [None, "shop:app", App], ids=["nothing", "a name", "a class"])
+def test_what_is_no_application_is_refused(app):
+    """Where it is given, not at each request."""
+    with pytest.raises(TypeError, match="it takes a WSGI application"):
+        wrap(app)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"strict": "yes"}, "strict='yes': use True or False"),
+        ({"tasks": 3}, "tasks=3 is no TaskManager"),
+        ({"executors": [1]}, "is no dictionary. Give each executor a name"),
+    ],
+    ids=["strict", "tasks", "executors"],
+)
+@pytest.mark.parametrize(
+    "make", [lambda **given: wrap(foreign(), **given), App], ids=["wrap", "App"]
+)
+def test_options_that_cannot_work_are_refused(make, options, message):
+    """By both, in the same words."""
+    with pytest.raises(TypeError, match=message):
+        make(**options)

@@ -8,7 +8,25 @@ from signal import SIGTERM
 from wsgibg.background import BackgroundTask
 from wsgibg.manager import TaskManager
 
-__all__ = ["HasTasks"]
+__all__ = ["HasTasks", "check_options"]
+
+
+def check_options(tasks: object, strict: object) -> None:
+    """Refuse options of an application that could not work, where they are given.
+
+    Args:
+        tasks: its manager, or None.
+        strict: whether what is only warned of raises.
+
+    Raises:
+        TypeError: one of them is something else.
+    """
+    if tasks is not None and not isinstance(tasks, TaskManager):
+        msg = f"tasks={tasks!r} is no TaskManager. Make one: TaskManager(InlineExecutor())."
+        raise TypeError(msg)
+    if not isinstance(strict, bool):
+        msg = f"strict={strict!r}: use True or False."
+        raise TypeError(msg)
 
 
 class HasTasks:

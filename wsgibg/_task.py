@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import uuid
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextvars import Context, copy_context
 from functools import partial
 from threading import RLock
@@ -16,7 +16,7 @@ from wsgibg._names import Identity, named, put_name
 from wsgibg._options import Task, TaskOptions, name_of
 from wsgibg.exceptions import TaskRefused
 
-__all__ = ["NO_KWARGS", "BackgroundTask", "identify", "refuse_call", "unwrap", "use_of"]
+__all__ = ["NO_KWARGS", "BackgroundTask", "identify", "refuse_call", "tasks_of", "unwrap", "use_of"]
 
 P = ParamSpec("P")
 #: Reentrant: a signal's handler that drains asks for ids as well.
@@ -193,3 +193,19 @@ def use_of(task: BackgroundTask) -> BackgroundTask:
     if task.injected:
         use._injected = task.injected
     return use
+
+
+def tasks_of(given: Any) -> list[BackgroundTask]:
+    """What a collector that is made by hand begins with.
+
+    Raises:
+        TypeError: it is something else than tasks.
+    """
+    tasks = list(given) if isinstance(given, Iterable) else []
+    if (given and not tasks) or not all(isinstance(each, BackgroundTask) for each in tasks):
+        msg = (
+            f"BackgroundTasks({given!r}): it takes a list of BackgroundTask, or nothing."
+            " A Flask application is given to that of wsgibg.integrations.flask."
+        )
+        raise TypeError(msg)
+    return tasks

@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from wsgibg._calling import Calling
 from wsgibg._compile import Compiled
-from wsgibg._forwarding import HasTasks
+from wsgibg._forwarding import HasTasks, check_options
 from wsgibg._injector import Injector
 from wsgibg._match import NO_MATCH, RouteTable
 from wsgibg._overrides import Overridable, Overrides
@@ -132,6 +132,7 @@ class App(APIRouter, Calling, HasTasks, Overridable):
         self.state: State = State()
         self.handlers: ExceptionHandlers = ExceptionHandlers(options.get("exception_handlers"))
         self.strict: bool = options.get("strict", False)
+        check_options(options.get("tasks"), self.strict)
         self.dependency_scope: Scope = options.get("dependency_scope", "request")
         if self.dependency_scope not in ("function", "request", "tasks"):
             msg = (

@@ -16,7 +16,7 @@ from wsgibg._injected import Injected
 from wsgibg._observers import observers
 from wsgibg._options import Task, TaskOptions, TaskOptionsDict, When, task
 from wsgibg._running import TaskContext, current_task
-from wsgibg._task import NO_KWARGS, BackgroundTask, refuse_call, use_of
+from wsgibg._task import NO_KWARGS, BackgroundTask, refuse_call, tasks_of, use_of
 from wsgibg.exceptions import TaskRefused
 from wsgibg.records import RETURNED, Outcome, TaskEvent, TaskProgress, TaskRecord, TaskState
 
@@ -174,7 +174,7 @@ class BackgroundTasks:
         cls.__del__ = _warn_unadopted  # type: ignore[attr-defined]
 
     def __init__(self, tasks: Iterable[BackgroundTask] | None = None) -> None:
-        self.tasks = list(tasks or ())
+        self.tasks = tasks_of(tasks)
         self.has_options = any(task.special for task in self.tasks)
 
     def add_task(self, func: Callable[P, Any], *args: P.args, **kwargs: P.kwargs) -> BackgroundTask:

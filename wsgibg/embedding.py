@@ -11,7 +11,7 @@ from werkzeug.wsgi import FileWrapper
 from wsgibg._calling import Calling
 from wsgibg._ending import is_whole
 from wsgibg._foreign import ForeignEnding, ForeignTasks, WatchedEnding, chunks_of, drop_tasks
-from wsgibg._forwarding import HasTasks
+from wsgibg._forwarding import HasTasks, check_options
 from wsgibg._inject import ViewValidationError, inject
 from wsgibg._injector import Injector
 from wsgibg._overrides import Overridable, Overrides
@@ -201,6 +201,9 @@ def wrap(
     Returns:
         A WSGI application with ``tasks``, ``call()``, ``drain()`` and ``shutdown()``.
 
+    Raises:
+        TypeError: something that was given is not what it should be.
+
     Example:
         >>> from wsgibg import current_tasks, wrap
         >>> def hello(environ, start_response):
@@ -209,6 +212,10 @@ def wrap(
         ...     return [b"hello"]
         >>> app = wrap(hello)
     """
+    if not callable(app) or isinstance(app, type):
+        msg = f"wrap({app!r}): it takes a WSGI application, such as Flask's app.wsgi_app."
+        raise TypeError(msg)
+    check_options(tasks, strict)
     if tasks is None:
         tasks = TaskManager(
             executor or InlineExecutor(), executors=executors, after_task_error=after_task_error

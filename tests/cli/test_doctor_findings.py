@@ -265,7 +265,7 @@ def test_tasks_that_term_ends_are_kept_by_a_setting(server, executor, fate, expe
         ("Flask", "BackgroundTasks(app, executor=ThreadExecutor())", "app.wsgi_app"),
         (
             "Django",
-            'WSGIBG = {"EXECUTOR": ThreadExecutor()}',
+            'WSGIBG = {"EXECUTOR": "wsgibg.ThreadExecutor"}',
             "wsgibg.integrations.django.task_manager()",
         ),
     ],

@@ -66,7 +66,13 @@ def routes(target: str) -> None:
 @wsgibg.command()
 @_TARGET
 @click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", default=8000, show_default=True, help="The port to listen on.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="The port to listen on; 0 for one that is free.",
+)
 @click.option("--no-reload", is_flag=True, help="Do not start again when a file changes.")
 def run(target: str, host: str, port: int, *, no_reload: bool) -> None:
     """Serve an application while it is developed.

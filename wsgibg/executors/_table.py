@@ -41,6 +41,12 @@ class ExecutorTable:
 
     def __init__(self, executor: Executor, executors: Mapping[str, Executor]) -> None:
         check_executor("executor", executor)
+        if not isinstance(executors, Mapping):
+            msg = (
+                f"executors={executors!r} is no dictionary."
+                ' Give each executor a name: {"slow": ThreadExecutor()}.'
+            )
+            raise TypeError(msg)
         for name, each in executors.items():
             check_executor(f"executors[{name!r}]", each)
         self.executor = executor

@@ -199,7 +199,7 @@ _WAYS = {
     "wsgi_app": ("wrap({app}.wsgi_app, executor=ThreadExecutor())", "{app}.wsgi_app"),
     "Flask": ("BackgroundTasks({app}, executor=ThreadExecutor())", "{app}.wsgi_app"),
     "Django": (
-        'WSGIBG = {"EXECUTOR": ThreadExecutor()}',
+        'WSGIBG = {"EXECUTOR": "wsgibg.ThreadExecutor"}',
         "wsgibg.integrations.django.task_manager()",
     ),
 }
