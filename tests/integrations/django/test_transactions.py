@@ -221,8 +221,8 @@ def test_atomic_requests(ask, notes, monkeypatch, caplog):
     assert "its transaction on the database 'default' was rolled back" in second
 
 
-def test_a_hook_that_fails_takes_those_behind_it_along(work, notes, caplog):
-    """It is Django's rule for `on_commit`; the task is dropped as well, and that is logged."""
+def test_a_hook_that_fails_takes_no_task_along(work, notes, caplog):
+    """Django drops the functions behind it, but the tasks were committed, and run."""
 
     def fail():
         raise KeyError("x")
@@ -231,12 +231,36 @@ def test_a_hook_that_fails_takes_those_behind_it_along(work, notes, caplog):
         with pytest.raises(KeyError), transaction.atomic():
             current_tasks().add_task(notes.append, "before")
             transaction.on_commit(fail)
+            transaction.on_commit(partial(notes.append, "never"))
             current_tasks().add_task(notes.append, "behind")
 
     work(pay)
 
-    assert notes == ["before"]
-    assert len(dropped(caplog)) == 1
+    assert notes == ["before", "behind"]
+    assert dropped(caplog) == []
+
+
+def test_a_hook_that_fails_after_the_request(serve, notes, caplog):
+    """Tasks that have waited for its transaction come before it, in their order."""
+
+    def fail():
+        raise KeyError("x")
+
+    def view(request):
+        for number in range(2):
+            current_tasks().add_task(notes.append, number)
+        transaction.on_commit(partial(notes.append, "hook"))
+        transaction.on_commit(fail)
+        for number in range(2, 4):
+            current_tasks().add_task(notes.append, number)
+        return HttpResponse("hello")
+
+    serve(view)
+    with pytest.raises(KeyError), transaction.atomic():
+        by_client()
+
+    assert notes == [0, 1, 2, 3, "hook"]
+    assert dropped(caplog) == []
 
 
 def test_manual_transactions_are_not_waited_for(work, notes):

@@ -35,6 +35,12 @@ class Wait:
         self.committed = False
         self.parked: Parked | None = None
         connection.on_commit(self, robust=True)
+        # In front, in the order of the tasks: a hook of the project's own that fails takes those
+        # behind it along, though the transaction was committed.
+        hooks = connection.run_on_commit
+        mine = hooks.pop()
+        behind = (at for at, hook in enumerate(hooks) if not isinstance(hook[1], Wait))
+        hooks.insert(next(behind, len(hooks)), mine)
 
     def __call__(self) -> None:
         """The transaction was committed."""
