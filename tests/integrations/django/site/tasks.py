@@ -80,3 +80,8 @@ def count() -> str:
 @task
 async def count_async() -> str:
     return await sync_to_async(count.func)()
+
+
+@task
+async def nothing_async() -> None:
+    pass
