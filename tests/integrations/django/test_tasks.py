@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import subprocess
 import sys
 import threading
+from contextlib import nullcontext
 from contextvars import copy_context
 from importlib import import_module
 
@@ -15,7 +17,7 @@ from django.core.handlers.wsgi import WSGIHandler
 from django.db import transaction
 from django.http import HttpResponse
 from django.test import override_settings
-from django.utils import timezone
+from django.utils import timezone, translation
 
 from tests.integrations.django.conftest import by_client
 from tests.integrations.django.site.models import Note
@@ -34,6 +36,7 @@ if not _tasks.available:  # (Django 5.2 without the package)
     pytest.skip("there are no Django tasks", allow_module_level=True)
 
 from tests.integrations.django.site import tasks
+from wsgibg.pytest_plugin import TaskFixture
 
 api = import_module(type(tasks.add).__module__.partition(".base")[0])
 exceptions = import_module(f"{api.__name__}.exceptions")
@@ -279,6 +282,61 @@ def test_it_waits_for_the_commit_outside_a_request():
         assert tasks.note.get_result(result.id).status == Status.READY
 
     assert tasks.note.get_result(result.id).status == Status.SUCCESSFUL
+
+
+@pytest.fixture(name="rows")
+def _rows():
+    Note.objects.bulk_create(Note(text=str(number)) for number in range(5))
+    return range(5)
+
+
+@pytest.mark.parametrize("task", [tasks.count, tasks.count_async], ids=["sync", "async"])
+@pytest.mark.parametrize("block", [nullcontext, transaction.atomic], ids=["at once", "commit"])
+def test_the_connection_of_the_code_that_enqueues_is_its_own(rows, task, block):
+    """An inline task in the middle of it closes nothing: it may be reading rows."""
+    results = []
+    for _ in Note.objects.iterator(chunk_size=2):
+        with block():
+            results.append(task.enqueue())
+
+    for result in results:
+        result.refresh()
+    assert [each.status for each in results] == [Status.SUCCESSFUL for _ in rows]
+
+
+async def read_async(task):
+    return [await task.aenqueue() async for _ in Note.objects.all().aiterator(chunk_size=2)]
+
+
+@pytest.mark.parametrize("task", [tasks.count, tasks.nothing_async], ids=["sync", "async"])
+def test_the_connection_of_async_code_is_its_own_too(rows, task):
+    """It is asked in a thread of asgiref's, and so it is where the task is enqueued."""
+    assert len(asyncio.run(read_async(task))) == len(rows)
+
+
+def test_what_is_around_a_task_outside_a_request():
+    """It finds the language of where it was added, and its connection in a pool is closed."""
+    executor = ThreadExecutor(workers=1)
+    with override_settings(WSGIBG={"EXECUTOR": executor}):
+        with translation.override("nl"):
+            result = tasks.count.enqueue()
+        assert task_manager().drain() == []
+    executor.shutdown()
+
+    result.refresh()
+    assert result.return_value == "nl"
+    assert tasks.seen[-1].connection is None
+
+
+def test_a_fixture_that_runs_nothing():
+    """Whoever watches the tasks of the process has the say outside of requests as well."""
+    with TaskFixture("off") as fixture:
+        result = tasks.note.enqueue("never")
+
+    assert fixture.assert_added(tasks.note, "never")
+    assert not Note.objects.exists()
+    result.refresh()
+    assert not result.is_finished
 
 
 def test_a_request_that_fails(in_request):

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import threading
+from contextlib import suppress
 from http.client import HTTPConnection
+from unittest import skipUnless
 
 from django.db import connection, transaction
 from django.http import HttpResponse
-from django.test import LiveServerTestCase, TestCase, TransactionTestCase
+from django.test import LiveServerTestCase, TestCase, TransactionTestCase, override_settings
 
 from tests.integrations.django.site import urls
 from tests.integrations.django.site.models import Note
 from wsgibg import current_tasks, task
 from wsgibg.integrations.django import on_commit
+from wsgibg.integrations.django._tasks import available
+
+if available:
+    from tests.integrations.django.site import tasks
 
 
 class Views:
@@ -91,6 +97,36 @@ class InTestCase(Views, TestCase):
         with transaction.atomic():
             assert self.answer(self.saved) == ["paid"]
 
+    def test_a_block_that_is_still_open(self):
+        """What was added in it waits for its end, which the request has not seen."""
+
+        def work(add):
+            current_tasks().add_task(add, 1)
+            current_tasks().add_task(add, 2)
+
+        with transaction.atomic():
+            assert self.answer(work) == []
+            assert Note.objects.count() == 0
+        assert self.notes == [1, 2]
+        with self.assertLogs("wsgibg.background", "WARNING") as logs:
+            with transaction.atomic():
+                self.answer(work)
+                transaction.set_rollback(True)
+            assert self.notes == []
+        assert len(logs.output) == 2
+        assert connection.execute_wrappers == []
+
+    def test_blocks_within_a_block(self):
+        """The innermost one counts, or the one that it is a part of."""
+
+        def work(add):
+            current_tasks().add_task(add, "hello")
+
+        with transaction.atomic():
+            with transaction.atomic(), transaction.atomic(savepoint=False):
+                assert self.answer(work) == []
+            assert self.notes == ["hello"]
+
     def test_a_block_without_a_savepoint(self):
         """Its rollback is that of the whole test: its tasks are dropped."""
 
@@ -113,6 +149,34 @@ class InTestCase(Views, TestCase):
         assert self.notes == [1]
         assert Note.objects.count() == 1
         assert connection.in_atomic_block
+
+
+@skipUnless(available, "there are no Django tasks")
+@override_settings(TASKS={"default": {"BACKEND": "wsgibg.integrations.django.TasksBackend"}})
+class Enqueued(TestCase):
+    """Django's own tasks, outside a request."""
+
+    databases = ("default", "other")
+
+    def enqueue(self, *, wrong):
+        with suppress(KeyError), transaction.atomic():
+            result = tasks.note.enqueue("hello")
+            assert not Note.objects.exists()
+            if wrong:
+                raise KeyError
+        result.refresh()
+        return result
+
+    def test_they_wait_for_the_block(self):
+        """They run when it ends, as if it was committed."""
+        assert self.enqueue(wrong=False).errors == []
+        assert Note.objects.count() == 1
+
+    def test_they_are_dropped_with_the_block(self):
+        """They have failed when it ends."""
+        (error,) = self.enqueue(wrong=True).errors
+        assert "was rolled back" in error.traceback
+        assert not Note.objects.exists()
 
 
 class InTransactionTestCase(Views, TransactionTestCase):

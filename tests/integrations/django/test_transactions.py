@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import threading
+from contextvars import copy_context
 from functools import partial
 
 import pytest
@@ -17,7 +19,7 @@ from tests.support import client, wait_for
 from wsgibg import InlineExecutor, ThreadExecutor, current_tasks, task, wrap
 from wsgibg.background import BackgroundTask
 from wsgibg.integrations.django import on_commit, task_manager
-from wsgibg.integrations.django._transactions import Parked
+from wsgibg.integrations.django._transactions import Parked, Wait
 
 
 @pytest.fixture
@@ -339,13 +341,58 @@ def test_one_of_two_transactions_around_the_request(serve, notes):
 def test_a_parked_task_is_dropped_once(notes, caplog):
     """Its transaction comes to nothing, or is committed: one of the two is told."""
     drop = partial(task_manager()._drop, reason="it came to nothing")
-    parked = Parked(BackgroundTask(print), (), notes.append, drop)
-
-    parked.rescued(parked.rolled_back)
-    parked.task = None
-    parked.rescued(parked.rolled_back)
+    with transaction.atomic():
+        wait = Wait(connections["default"])
+        parked = Parked(BackgroundTask(print), (wait,), notes.append, drop)
+        parked.rescued(parked.rolled_back)
+        parked.rescued(parked.rolled_back)
 
     assert len(dropped(caplog)) == 1
+    assert notes == []
+
+
+def test_a_transaction_that_is_committed_as_its_task_begins_to_wait(notes):
+    """Another thread may do that, after it was asked and before somebody waits."""
+    added = BackgroundTask(print)
+    with transaction.atomic():
+        first = Wait(connections["default"])
+    with transaction.atomic():
+        second = Wait(connections["default"])
+        Parked(added, (first, second), notes.append, notes.append)
+        assert notes == []
+    assert notes == [added]
+    Parked(added, (first, second), notes.append, notes.append)
+    assert notes == [added, added]
+
+
+def test_a_thread_that_has_just_committed(serve, notes, caplog):
+    """The functions that it was given to call then may take longer than the request."""
+    committed, ended = threading.Event(), threading.Event()
+    threads = []
+
+    def slow():
+        committed.set()
+        assert ended.wait(10)
+
+    def pay():
+        with transaction.atomic():
+            transaction.on_commit(slow)
+            current_tasks().add_task(notes.append, "task")
+        connections.close_all()
+
+    def view(request):
+        threads.append(threading.Thread(target=copy_context().run, args=(pay,)))
+        threads[0].start()
+        assert committed.wait(10)
+        return HttpResponse("hello")
+
+    serve(view)
+    by_client()
+    ended.set()
+    threads[0].join()
+
+    assert notes == ["task"]
+    assert dropped(caplog) == []
 
 
 def test_an_error_within_a_transaction_around_the_request(serve, notes, caplog):

@@ -27,7 +27,11 @@ from wsgibg.background import (
 from wsgibg.exception_handlers import ExceptionHandlers
 from wsgibg.executors import Executor
 from wsgibg.integrations.django._settings import Options, read_options
-from wsgibg.integrations.django._surroundings import remember_thread, surround
+from wsgibg.integrations.django._surroundings import (
+    lend_thread,
+    remember_thread,
+    surround,
+)
 from wsgibg.integrations.django._transactions import (
     Parked,
     settled,
@@ -130,6 +134,7 @@ class DjangoTaskManager(TaskManager):
         apart.tasks.append(task)
         apart.has_options = True
         task.context.run(source_var.set, apart)
+        lend_thread(task)
         super().submit(apart)
 
     def _drop(self, task: BackgroundTask, reason: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from contextvars import ContextVar
 from datetime import tzinfo
+from threading import Thread, current_thread
 from typing import NamedTuple
 
 from asgiref.sync import AsyncToSync, SyncToAsync
@@ -17,7 +18,7 @@ from django.utils import timezone, translation
 from wsgibg._calls import is_async
 from wsgibg.background import BackgroundTask
 
-__all__ = ["close_stale_connections", "remember_thread", "surround"]
+__all__ = ["close_stale_connections", "lend_thread", "remember_thread", "surround"]
 
 
 class _Active(NamedTuple):
@@ -30,6 +31,9 @@ class _Active(NamedTuple):
 
 #: What was active where a task was added; set in the task's own context only.
 _active_var: ContextVar[_Active | None] = ContextVar("wsgibg.django.active", default=None)
+
+#: Whose thread has a task run in the middle of its code; set in the task's own context only.
+_lender_var: ContextVar[Thread | None] = ContextVar("wsgibg.django.lender", default=None)
 
 
 def remember_thread(task: BackgroundTask) -> None:
@@ -47,6 +51,14 @@ def remember_thread(task: BackgroundTask) -> None:
     context.run(SyncToAsync.thread_sensitive_context.set, None)  # type: ignore[arg-type]
     context.run(SyncToAsync.deadlock_context.set, False)
     context.run(setattr, AsyncToSync.executors, "current", None)
+
+
+def lend_thread(task: BackgroundTask) -> None:
+    """Take down that a task may run in this thread, in the middle of code that uses the database.
+
+    That is no end of a request: the connection is the code's, which may be reading from it.
+    """
+    task.context.run(_lender_var.set, current_thread())
 
 
 def close_stale_connections() -> None:
@@ -72,21 +84,26 @@ def surround(task: BackgroundTask) -> Iterator[None]:
             translation.activate(active.language)
         timezone.activate(active.zone)
         set_script_prefix(active.prefix)
-    close_stale_connections()
+    lender = _lender_var.get()
+    lent = lender is current_thread()
+    if not lent:
+        close_stale_connections()
     try:
         yield
     finally:
-        close_stale_connections()
+        if not lent:
+            close_stale_connections()
         if is_async(task.func):
-            _close_behind_async()
+            _close_behind_async(lender)
 
 
-def _close_behind_async() -> None:
+def _close_behind_async(lender: Thread | None) -> None:
     """Do the same in the thread in which asgiref has the database asked by async code.
 
     If that was not asked yet, there is no such thread, and this does not start one.
     """
     executor = SyncToAsync.single_thread_executor
-    if getattr(executor, "_threads", None):
+    threads = getattr(executor, "_threads", ())
+    if threads and lender not in threads:
         with suppress(RuntimeError):  # the interpreter ends, and with it the thread
             executor.submit(close_stale_connections)

@@ -14,6 +14,7 @@ from wsgibg.background import CLOSED, BackgroundTask, BackgroundTasks, request_c
 from wsgibg.exceptions import TaskRefused
 from wsgibg.integrations.django._manager import carried_by, hear, manager_of, task_manager
 from wsgibg.integrations.django._results import Entry, new_result, results
+from wsgibg.integrations.django._surroundings import lend_thread
 from wsgibg.integrations.django._tasks_api import (
     BaseTaskBackend,
     TaskContext,
@@ -165,6 +166,9 @@ class TasksBackend:
             raise
         signals.task_enqueued.send(type(self), task_result=entry.result)
         if alone:
+            for added in tasks.tasks:
+                lend_thread(added)
+            tasks.has_options = True  # (what is around the project's tasks is around this one)
             manager.submit(tasks)
         return entry.snapshot()
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from contextvars import ContextVar
+from threading import Lock
 from typing import Any, Literal
 
 from django.db import connections
@@ -28,12 +30,15 @@ class Wait:
         connection: the connection that is inside ``atomic``.
     """
 
-    __slots__ = ("__weakref__", "committed", "connection", "parked")
+    __slots__ = ("__weakref__", "_parked", "committed", "connection", "savepoint")
 
     def __init__(self, connection: Any) -> None:
         self.connection = connection
         self.committed = False
-        self.parked: Parked | None = None
+        #: Who waits for it, if anybody does; taken out by whoever tells it.
+        self._parked: list[Parked] = []
+        #: That of the innermost block, in a test case.
+        self.savepoint = _savepoint_in_test(connection)
         connection.on_commit(self, robust=True)
         # In front, in the order of the tasks: a hook of the project's own that fails takes those
         # behind it along, though the transaction was committed.
@@ -45,15 +50,45 @@ class Wait:
     def __call__(self) -> None:
         """The transaction was committed."""
         self.committed = True
-        parked, self.parked = self.parked, None
-        if parked is not None:
-            parked.one_less()
+        self._tell()
+
+    def park(self, parked: Parked) -> None:
+        """Tell a task when the transaction is committed; at once if it is."""
+        self._parked.append(parked)
+        if self.savepoint:
+            # Between other people's they would be taken for theirs, which are last in, first out.
+            self.connection.execute_wrappers.insert(0, self._watch)
+        # Whoever commits says so first, then looks who waits; here it is the other way round.
+        if self.committed:
+            self._tell()
+
+    def _tell(self) -> None:
+        with suppress(IndexError):
+            self._parked.pop().one_less()
+
+    def _watch(self, execute: Any, sql: Any, params: Any, many: Any, context: Any) -> Any:
+        """Notice the end of a block in a test case: Django gives its savepoint up by a query."""
+        connection = self.connection
+        result = execute(sql, params, many, context)
+        # (a block that is rolled back is rolled back first, and Django drops our hook after that)
+        if (
+            self._watch in connection.execute_wrappers
+            and self.savepoint not in connection.savepoint_ids
+            and sql != connection.ops.savepoint_rollback_sql(self.savepoint)
+        ):
+            connection.execute_wrappers.remove(self._watch)
+            if self.verdict() == "committed":
+                self._tell()
+            else:
+                self._parked.pop().rolled_back()
+        return result
 
     def verdict(self) -> Verdict:
         """What became of the transaction.
 
         Django drops a hook together with the savepoint or the transaction that is rolled back.
-        A `django.test.TestCase` never commits: what is still there, ended well.
+        A `django.test.TestCase` never commits: what is still there when its block is over, ended
+        well.
         """
         if self.committed:
             return "committed"
@@ -61,6 +96,8 @@ class Wait:
         if not any(hook[1] is self for hook in connection.run_on_commit):
             return "rolled back"
         if not any(block._from_testcase for block in connection.atomic_blocks):
+            return "open"
+        if self.savepoint in connection.savepoint_ids:
             return "open"
         connection.run_on_commit[:] = [
             hook for hook in connection.run_on_commit if hook[1] is not self
@@ -93,24 +130,31 @@ class Parked:
         self.task: BackgroundTask | None = task
         self.submit = submit
         self.drop = drop
-        self.left = 0
+        waits = tuple(waits)
+        self._left = len(waits) + 1  # (this, too: they may be committed in other threads)
+        self._lock = Lock()
         task.context.run(_waits_var.set, ())
         for wait in waits:
-            if not wait.committed:
-                wait.parked = self
-                self.left += 1
+            wait.park(self)
+        self.one_less()
 
     def one_less(self) -> None:
         """One of its transactions was committed."""
-        self.left -= 1
-        if not self.left and self.task is not None:
-            task, self.task = self.task, None
+        with self._lock:
+            self._left -= 1
+            last = self._left == 0
+        if last and (task := self._take()) is not None:
             self.submit(task)
 
     def rolled_back(self) -> None:
         """None of the others matters any more."""
-        if self.task is not None:
-            self.drop(self.task)
+        if (task := self._take()) is not None:
+            self.drop(task)
+
+    def _take(self) -> BackgroundTask | None:
+        with self._lock:
+            task, self.task = self.task, None
+        return task
 
     def rescued(self, close: Callable[[], None]) -> None:
         """Report from a thread of its own: this may be collected under anybody's lock."""
@@ -144,6 +188,20 @@ def _is_inside(connection: Any) -> bool:
     return connection.in_atomic_block and not all(
         block._from_testcase for block in connection.atomic_blocks
     )
+
+
+def _savepoint_in_test(connection: Any) -> str | None:
+    """The savepoint of the innermost block that has one, if all this is inside a test case.
+
+    A block without one is a part of the block around it. (The outermost block has none.)
+    """
+    found: str | None = None
+    blocks = connection.atomic_blocks
+    if blocks[0]._from_testcase:
+        for block, savepoint in zip(blocks[1:], connection.savepoint_ids, strict=False):
+            if savepoint is not None and not block._from_testcase:
+                found = savepoint
+    return found
 
 
 def waits_of(task: BackgroundTask) -> tuple[Wait, ...]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from asgiref.sync import sync_to_async
+from django.db import connection
+from django.utils import translation
 
 from tests.integrations.django.site.models import Note
 from wsgibg import current_tasks
@@ -15,6 +17,7 @@ except ImportError:
     from django_tasks import task
 
 failures: list[Exception] = []
+seen: list[Any] = []
 
 
 @task
@@ -64,3 +67,21 @@ def add_another() -> str:
 @task
 def note(text: str) -> None:
     Note.objects.create(text=text)
+
+
+@task
+def count() -> str:
+    """Counts, and notes the connection and the language that it has found."""
+    Note.objects.count()
+    seen.append(connection._connections[connection._alias])
+    return translation.get_language()
+
+
+@task
+async def count_async() -> str:
+    return await sync_to_async(count.func)()
+
+
+@task
+async def nothing_async() -> None:
+    pass
