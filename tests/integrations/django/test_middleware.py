@@ -25,6 +25,7 @@ from werkzeug.test import create_environ
 from tests.integrations.django.project import MIDDLEWARE
 from tests.support import client, wait_for
 from wsgibg import App, InlineExecutor, current_tasks, task, wrap
+from wsgibg.embedding import drop_tasks
 from wsgibg.exceptions import TaskRefused
 from wsgibg.integrations.django import task_manager
 from wsgibg.responses import WSGIResponse
@@ -111,6 +112,41 @@ def raises(error):
         raise error
 
     return view
+
+
+class Refuses:
+    """A middleware that refuses what the view has answered."""
+
+    drops = False
+
+    def __init__(self, get_response):
+        self.get_response = get_response
+
+    def __call__(self, request):
+        self.get_response(request).close()
+        if self.drops:
+            drop_tasks("it was refused")
+        raise PermissionDenied
+
+
+class RefusesAndDrops(Refuses):
+    """The same, for its tasks as well."""
+
+    drops = True
+
+
+@pytest.mark.parametrize("kind", [Refuses, RefusesAndDrops])
+def test_a_middleware_that_refuses_a_request(ask, notes, kind):
+    """Django tells nobody, so it is for the middleware to say what becomes of the tasks."""
+
+    def view(request):
+        current_tasks().add_task(notes.append, "task")
+        return HttpResponse("hello")
+
+    with override_settings(MIDDLEWARE=[MIDDLEWARE, f"{__name__}.{kind.__name__}"]):
+        assert ask(view).status_code == 403
+
+    assert notes == ([] if kind.drops else ["task"])
 
 
 @pytest.mark.parametrize("error", [KeyError("x"), Http404("gone"), PermissionDenied("no")])
@@ -589,6 +625,23 @@ def test_tasks_are_held_before_the_first_byte(ask, notes):
     with override_settings(WSGIBG={"EXECUTOR": executor}):
         assert ask(view).status_code == 500
     assert notes == ["task"]
+
+
+def test_a_response_whose_tasks_cannot_be_held_is_closed(ask, notes):
+    """The client gets another one, so nobody else would close its file."""
+    executor = Durable()
+    executor.fails = True
+
+    def view(request):
+        current_tasks().add_task(notes.append, "task")
+        response = FileResponse(io.BytesIO(b"hello"))
+        response._resource_closers.append(lambda: notes.append("closed"))
+        return response
+
+    with override_settings(WSGIBG={"EXECUTOR": executor}):
+        assert ask(view).status_code == 500
+
+    assert notes == ["closed"]
 
 
 def test_a_response_of_the_projects_own_class(serve, notes):

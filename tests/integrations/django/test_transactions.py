@@ -306,6 +306,22 @@ def test_a_transaction_around_the_request(serve, notes, caplog, ends):
         assert notes == ["other"]
 
 
+def test_whoever_commits_after_the_request_keeps_the_connection(serve, notes):
+    """That code is in the middle of something, such as reading rows."""
+    Note.objects.bulk_create(Note(text=str(number)) for number in range(5))
+
+    def view(request):
+        current_tasks().add_task(lambda: notes.append(Note.objects.count()))
+        return HttpResponse("hello")
+
+    serve(view)
+    for _ in Note.objects.iterator(chunk_size=2):
+        with transaction.atomic():
+            by_client()
+
+    assert notes == [5] * 5
+
+
 def test_conditions_within_a_transaction_around_the_request(serve, notes, caplog):
     """What waits for an error is dropped with the request that has none."""
 

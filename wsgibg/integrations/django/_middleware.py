@@ -31,7 +31,8 @@ _TWICE = (
 )
 _WRAPPED = (
     "Django is inside wsgibg.wrap(), and BackgroundTasksMiddleware is in MIDDLEWARE: tasks run by"
-    " the options of wrap(), not by the setting WSGIBG. Take one of the two away."
+    " the options of wrap(), not by the setting WSGIBG, and what a task adds itself waits for no"
+    " transaction. Take one of the two away."
 )
 
 
@@ -70,6 +71,7 @@ class BackgroundTasksMiddleware:
         if begun is None:
             return self.get_response(request)
         tasks, scope = begun
+        response: Any = None
         try:
             response = scope.inside(self.get_response, request)
             if tasks.tasks and scope.owner.tasks.holds:
@@ -77,9 +79,13 @@ class BackgroundTasksMiddleware:
             end_with(response, tasks, scope)
             return response
         except BaseException as error:
-            tasks.environ = None
             scope.fail(error)
-            scope.end_foreign(delivered=False, error=error)
+            try:
+                if response is not None:  # nobody else has it
+                    scope.inside(response.close)
+            finally:
+                tasks.environ = None
+                scope.end_foreign(delivered=False, error=error)
             raise
 
     def process_exception(self, request: Any, exception: Exception) -> HttpResponse | None:
