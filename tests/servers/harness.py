@@ -147,6 +147,16 @@ def hang_up(connection: HTTPConnection, response: HTTPResponse) -> None:
     sock.close()
 
 
+def _environ(setup: Setup) -> dict[str, str]:
+    """The environment of a server; mod_wsgi's interpreters inside Apache are not measured."""
+    measured = setup.name != "mod_wsgi"
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if measured or not name.startswith("COVERAGE_PROCESS")
+    }
+
+
 @contextmanager
 def serving(
     setup: Setup,
@@ -172,7 +182,7 @@ def serving(
             [*setup.arguments(app, port, options)],
             cwd=folder,
             env={
-                **os.environ,
+                **_environ(setup),
                 "EVIDENCE": str(folder),
                 "PYTHONPATH": os.pathsep.join([str(ROOT), str(apps)]),
                 "PYTHONUNBUFFERED": "1",
